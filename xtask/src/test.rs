@@ -1,0 +1,162 @@
+//! `cargo xtask test`: every test, with the real components. A component that is missing is installed; what cannot
+//! be installed fails, and is never skipped.
+
+use anyhow::Result;
+
+use crate::process::cargo;
+use crate::run::{Log, Run};
+use crate::{Usage, deny, first_run, fuzz, install, peers, tidy};
+
+/// The order in which everything runs: what is quick and tells most comes first.
+const AREAS: &[(&str, fn(&mut Run, &Options))] = &[
+    ("tidy", |run, _| tidy_area(run)),
+    ("lint", |run, _| lint(run)),
+    ("rust", |run, _| rust(run)),
+    ("deny", |run, _| deny::run(run)),
+    ("fuzz", |run, _| fuzz::run(run)),
+    ("first-run", |run, _| first_run::run(run)),
+    ("peers", |run, _| peers::run(run)),
+    ("crash", crash),
+];
+
+/// How often the crash test kills the process, unless told.
+const KILLS: u32 = 2_000;
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    areas: Vec<String>,
+    kills: u32,
+}
+
+/// Runs the command; true means that nothing failed.
+pub(crate) fn command(arguments: &[String]) -> Result<bool> {
+    let options = options(arguments)?;
+    let mut run = Run::start()?;
+    for (name, area) in AREAS {
+        if options.areas.is_empty() || options.areas.iter().any(|it| it == name) {
+            area(&mut run, &options);
+        }
+    }
+    Ok(run.finish())
+}
+
+fn options(arguments: &[String]) -> Result<Options, Usage> {
+    let mut options = Options {
+        areas: Vec::new(),
+        kills: KILLS,
+    };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--kills" {
+            let number = arguments.next().and_then(|it| it.parse().ok());
+            options.kills = number.ok_or_else(|| Usage("--kills takes a number".to_owned()))?;
+        } else if AREAS.iter().any(|(name, _)| name == argument) {
+            options.areas.push(argument.clone());
+        } else {
+            let known: Vec<&str> = AREAS.iter().map(|(name, _)| *name).collect();
+            return Err(Usage(format!(
+                "there is no area {argument:?}; known: {}",
+                known.join(" ")
+            )));
+        }
+    }
+    Ok(options)
+}
+
+fn tidy_area(run: &mut Run) {
+    run.step("tidy: house rules", |log| {
+        log.line(&tidy::report()?)?;
+        Ok(String::new())
+    });
+}
+
+fn lint(run: &mut Run) {
+    let mut format = cargo(120);
+    format.args(["fmt", "--check"]);
+    run.command("lint: cargo fmt", format);
+    let mut clippy = cargo(1200);
+    clippy.args(["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]);
+    run.command("lint: cargo clippy", clippy);
+    let mut doc = cargo(1200);
+    doc.args(["doc", "--locked", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    run.command("lint: cargo doc", doc);
+}
+
+fn rust(run: &mut Run) {
+    run.step("rust: what the tests need is there", |log| {
+        install::programs(&["c++", "git", "python3"], log)?;
+        Ok(String::new())
+    });
+    run.step("rust: cargo test", |log| {
+        log.run(cargo(1500).args(["test", "--locked"]))?;
+        Ok(format!("{} tests", tests_passed(&log.text())))
+    });
+}
+
+/// The sum of all `test result: ok. N passed` lines.
+fn tests_passed(text: &str) -> u32 {
+    let results = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("test result: ok. "));
+    results
+        .filter_map(|it| it.split(' ').next()?.parse::<u32>().ok())
+        .sum()
+}
+
+fn crash(run: &mut Run, options: &Options) {
+    let name = format!("crash: {} kills", options.kills);
+    run.step(&name, |log: &Log| {
+        let mut test = cargo(1500);
+        test.args([
+            "test",
+            "--locked",
+            "--release",
+            "-p",
+            "countersign",
+            "--test",
+            "it",
+        ]);
+        test.args(["--", "--ignored", "crash", "--nocapture"])
+            .env("COUNTERSIGN_KILLS", options.kills.to_string());
+        log.run(&mut test)?;
+        let output = log.text();
+        anyhow::ensure!(tests_passed(&output) > 0, "no crash test ran");
+        let told = output.lines().rev().find(|line| line.contains(" kills"));
+        Ok(told.unwrap_or_default().trim().to_owned())
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, Usage> {
+        options(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn areas_and_kills_are_read() {
+        assert_eq!(
+            parse("").unwrap(),
+            Options {
+                areas: vec![],
+                kills: KILLS
+            }
+        );
+        let wanted = Options {
+            areas: vec!["crash".to_owned(), "tidy".to_owned()],
+            kills: 20,
+        };
+        assert_eq!(parse("crash --kills 20 tidy").unwrap(), wanted);
+        for bad in ["cats", "--kills", "--kills many"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn passed_tests_are_summed() {
+        let text = "test result: ok. 12 passed; 0 failed\nx\ntest result: ok. 3 passed; 0 failed\ntest result: FAILED. 1 passed";
+        assert_eq!(tests_passed(text), 15);
+    }
+}

@@ -1,0 +1,4 @@
+//! x
+pub(super) fn complete(_: &crate::workspace::Workspace) -> Vec<super::Finding> {
+    Vec::new()
+}
