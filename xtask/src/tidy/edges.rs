@@ -1,7 +1,7 @@
 //! Which crate may use which: the table in `ARCHITECTURE.md`, and what must never be.
 //!
-//! The table stands under the heading `## Crates and edges` and has the columns `crate | may use`. A cell of the
-//! second column holds names in backticks, `(tests)` behind one that only tests use, or a dash.
+//! The table is the first under the heading `## Crates and edges` and has the columns `crate | may use`. A cell of the
+//! second column holds names in backticks, `(tests)` behind one that only tests use, or none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -217,8 +217,8 @@ fn described_edges(page: &str) -> Option<Edges> {
     let rows = section
         .lines()
         .skip(1)
-        .take_while(|line| !line.starts_with('#'))
-        .filter(|line| line.starts_with('|'));
+        .skip_while(|line| !line.starts_with(['|', '#']));
+    let rows = rows.take_while(|line| line.starts_with('|'));
     let mut edges = Edges::new();
     for row in rows.skip(2) {
         let mut cells = row.trim_matches('|').split('|');
@@ -245,7 +245,7 @@ mod tests {
         "crates/countersign-token/Cargo.toml",
         "[package]\nname = \"countersign-token\"\n",
     );
-    const PAGE_TEXT: &str = "## Crates and edges\n\n| crate | may use |\n|---|---|\n| `countersign-gate` | `countersign-token` |\n| `countersign-token` | - |\n\n## Next\n| x | y |\n";
+    const PAGE_TEXT: &str = "## Crates and edges\n\n| crate | may use |\n|---|---|\n| `countersign-gate` | `countersign-token` |\n| `countersign-token` | - |\n\n| crate | owns |\n|---|---|\n| `x` | y |\n";
 
     #[test]
     fn the_table_is_compared_both_ways() {
