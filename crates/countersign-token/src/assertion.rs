@@ -1,0 +1,184 @@
+//! A client's assertion at the token endpoint (RFC 7523, `private_key_jwt`): the same reading and the same keys, other
+//! rules.
+
+use crate::claims::Claims;
+use crate::issuer::IssuerName;
+use crate::jwk;
+use crate::jwks::{JwksError, KeyContext, KeyMetadata, KeySet};
+use crate::key::{KeyRecord, KeyState};
+use crate::reason::{Detail, Reason, Refusal};
+use crate::token::ParsedToken;
+
+/// The realm that client keys are filed under. They sign no tokens.
+const CLIENT_REALM: &str = "client";
+
+/// Accepted `typ` values; an absent one is accepted too, as RFC 7523 does not ask for it.
+const TOKEN_TYPES: &[&str] = &["jwt", "client-authentication+jwt"];
+
+/// What an assertion must say.
+#[derive(Clone, Copy, Debug)]
+pub struct AssertionPolicy<'a> {
+    /// The client, which must be issuer and subject of the assertion.
+    pub client_id: &'a str,
+    /// What the authorization server answers to; one of them must be in `aud`.
+    pub audiences: &'a [String],
+    /// The time, in unix seconds.
+    pub now: u64,
+    /// Longest time from `iat` (or from now, if there is none) to `exp`, in seconds.
+    pub lifetime_max: u64,
+    /// Clock difference that is forgiven, in seconds.
+    pub clock_skew: u64,
+}
+
+/// A verified assertion. The caller must see to it that `token_id` is used once before `expires_at`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assertion {
+    /// `jti`.
+    pub token_id: String,
+    /// `exp`, unix seconds, with the skew added: until then the `token_id` must be remembered.
+    pub expires_at: u64,
+    /// The key that signed.
+    pub key_id: String,
+}
+
+/// Reads a client's registered key set. Such keys need no scope members, and no `kid`: the thumbprint stands for it.
+pub fn client_keys(json: &[u8], client_id: &str) -> Result<KeySet, JwksError> {
+    let issuer = IssuerName::Exact(client_id.to_owned());
+    let context = KeyContext {
+        issuer: &issuer,
+        realm: CLIENT_REALM,
+        metadata: KeyMetadata::Assumed,
+    };
+    KeySet::parse_each(json, |value| jwk::read_client_record(value, &context))
+}
+
+/// Verifies an assertion.
+pub fn verify(
+    token: &ParsedToken,
+    keys: &KeySet,
+    policy: &AssertionPolicy<'_>,
+) -> Result<Assertion, Refusal> {
+    let claims = &token.content.claims;
+    let typ = token.content.header.token_type.as_deref();
+    if typ.is_some_and(|typ| !TOKEN_TYPES.contains(&typ)) {
+        return Err(Refusal::new(
+            Reason::TokenTypeMismatch,
+            "`typ` is not an assertion's",
+        ));
+    }
+    let (token_id, expires_at) = required(claims)?;
+    let is_client = |claim: Option<&str>| claim == Some(policy.client_id);
+    if !is_client(claims.issuer.as_deref()) || !is_client(claims.subject.as_deref()) {
+        return Err(Refusal::new(
+            Reason::ClientMismatch,
+            "`iss` and `sub` must be the client's id",
+        ));
+    }
+    let key = select_key(token, keys)?;
+    if !key.verify_hashed(token.signing_input.as_bytes(), &token.digest, &token.signature) {
+        return Err(Refusal::new(
+            Reason::SignatureInvalid,
+            "the signature does not verify",
+        ));
+    }
+    check_times(claims, expires_at, policy)?;
+    if !claims
+        .audience
+        .iter()
+        .any(|audience| policy.audiences.contains(audience))
+    {
+        return Err(Refusal::new(
+            Reason::AudienceMismatch,
+            "`aud` does not name this authorization server",
+        ));
+    }
+    Ok(Assertion {
+        token_id: token_id.to_owned(),
+        expires_at: expires_at.saturating_add(policy.clock_skew),
+        key_id: key.id().to_owned(),
+    })
+}
+
+fn required(claims: &Claims) -> Result<(&str, u64), Refusal> {
+    let missing = |name| Refusal {
+        reason: Reason::ClaimMissing,
+        detail: Detail::Member(name),
+    };
+    claims.issuer.as_deref().ok_or(missing("iss"))?;
+    claims.subject.as_deref().ok_or(missing("sub"))?;
+    if claims.audience.is_empty() {
+        return Err(missing("aud"));
+    }
+    let expires_at = claims.expires_at.ok_or(missing("exp"))?;
+    Ok((claims.token_id.as_deref().ok_or(missing("jti"))?, expires_at))
+}
+
+fn select_key<'k>(token: &ParsedToken, keys: &'k KeySet) -> Result<&'k KeyRecord, Refusal> {
+    let header = &token.content.header;
+    let key = match header.key_id.as_deref() {
+        Some(id) => keys
+            .key(id)
+            .ok_or(Refusal::new(Reason::KeyUnknown, "the client has no such key"))?,
+        None => keys.sole_key().ok_or(Refusal::new(
+            Reason::KeyIdMissing,
+            "`kid` is absent and the client has not exactly one key",
+        ))?,
+    };
+    let refuse = |reason| {
+        Err(Refusal {
+            reason,
+            detail: Detail::Key(key.clone()),
+        })
+    };
+    match key.state() {
+        KeyState::Active => {}
+        KeyState::Staged => return refuse(Reason::KeyStaged),
+        KeyState::Retired | KeyState::Expired => return refuse(Reason::KeyExpired),
+        KeyState::Suspect | KeyState::Revoked => return refuse(Reason::KeyRevoked),
+    }
+    if header.algorithm != Some(key.algorithm()) {
+        return refuse(Reason::AlgorithmMismatch);
+    }
+    Ok(key)
+}
+
+fn check_times(claims: &Claims, expires_at: u64, policy: &AssertionPolicy<'_>) -> Result<(), Refusal> {
+    let refuse = |reason, what, value, bound, limit| {
+        Err(Refusal {
+            reason,
+            detail: Detail::Amount {
+                what,
+                value,
+                bound,
+                limit,
+            },
+        })
+    };
+    let latest = policy.now.saturating_add(policy.clock_skew);
+    if expires_at.saturating_add(policy.clock_skew) <= policy.now {
+        return refuse(Reason::TokenExpired, "exp", expires_at, "now", policy.now);
+    }
+    if let Some(not_before) = claims.not_before.filter(|time| *time > latest) {
+        return refuse(
+            Reason::TokenNotYetValid,
+            "nbf",
+            not_before,
+            "now with skew",
+            latest,
+        );
+    }
+    if let Some(issued_at) = claims.issued_at.filter(|time| *time > latest) {
+        return refuse(Reason::IssuedInFuture, "iat", issued_at, "now with skew", latest);
+    }
+    let lifetime = expires_at.saturating_sub(claims.issued_at.unwrap_or(policy.now));
+    if lifetime > policy.lifetime_max {
+        return refuse(
+            Reason::LifetimeTooLong,
+            "lifetime",
+            lifetime,
+            "longest",
+            policy.lifetime_max,
+        );
+    }
+    Ok(())
+}

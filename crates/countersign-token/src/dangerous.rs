@@ -1,0 +1,105 @@
+//! What a token says, unverified: for logs and for showing a token to its owner. **Never decide on it.**
+
+use crate::claims::Claims;
+use crate::fingerprint::Fingerprint;
+use crate::token::ParsedToken;
+
+/// The content of a token nobody has verified. A forger wrote it, until proved otherwise.
+#[derive(Clone, Copy)]
+pub struct Unverified<'a>(&'a ParsedToken);
+
+impl<'a> Unverified<'a> {
+    /// Looks into a token without verifying it.
+    pub fn of(token: &'a ParsedToken) -> Self {
+        Self(token)
+    }
+
+    fn claims(self) -> &'a Claims {
+        &self.0.content.claims
+    }
+
+    /// What the ledger would call the token. This much is certain.
+    pub fn fingerprint(self) -> Fingerprint {
+        self.0.fingerprint()
+    }
+
+    /// `iss`.
+    pub fn issuer(self) -> Option<&'a str> {
+        self.claims().issuer.as_deref()
+    }
+
+    /// `kid`.
+    pub fn key_id(self) -> Option<&'a str> {
+        self.0.content.header.key_id.as_deref()
+    }
+
+    /// `alg`.
+    pub fn algorithm_name(self) -> Option<&'a str> {
+        self.0.content.header.algorithm_name.as_deref()
+    }
+
+    /// `typ`, in lower case and without `application/`.
+    pub fn token_type(self) -> Option<&'a str> {
+        self.0.content.header.token_type.as_deref()
+    }
+
+    /// `sub`.
+    pub fn subject(self) -> Option<&'a str> {
+        self.claims().subject.as_deref()
+    }
+
+    /// `client_id`, `azp` or `appid`.
+    pub fn client_id(self) -> Option<&'a str> {
+        self.claims().client()
+    }
+
+    /// `aud`, as a list.
+    pub fn audience(self) -> Option<&'a [String]> {
+        Some(self.claims().audience.as_slice()).filter(|audience| !audience.is_empty())
+    }
+
+    /// `scope` or `scp`.
+    pub fn scope(self) -> Option<&'a str> {
+        self.claims().scope()
+    }
+
+    /// `jti`.
+    pub fn token_id(self) -> Option<&'a str> {
+        self.claims().token_id.as_deref()
+    }
+
+    /// `sid`.
+    pub fn session_id(self) -> Option<&'a str> {
+        self.claims().session_id.as_deref()
+    }
+
+    /// `iat`, unix seconds.
+    pub fn issued_at(self) -> Option<u64> {
+        self.claims().issued_at
+    }
+
+    /// `nbf`, unix seconds.
+    pub fn not_before(self) -> Option<u64> {
+        self.claims().not_before
+    }
+
+    /// `exp`, unix seconds.
+    pub fn expires_at(self) -> Option<u64> {
+        self.claims().expires_at
+    }
+
+    /// `tid`.
+    pub fn tenant(self) -> Option<&'a str> {
+        self.claims().tenant.as_deref()
+    }
+
+    /// `email`.
+    pub fn email(self) -> Option<&'a str> {
+        self.claims().email.as_deref()
+    }
+
+    /// `act.sub`.
+    pub fn actor(self) -> Option<&'a str> {
+        self.claims().actor.as_deref()
+    }
+}

@@ -1,0 +1,299 @@
+//! Keys: a public key, parsed once, and the scope it may sign in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::Digest;
+
+use crate::fingerprint::Thumbprint;
+use crate::issuer::IssuerName;
+use crate::public_key::PublicKey;
+
+/// A signature algorithm. It is a property of the key; a token only repeats it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// ECDSA on P-256 with SHA-256 (RFC 7518 §3.4).
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 to 8192 bits (RFC 7518 §3.3).
+    Rs256,
+    /// Ed25519 (RFC 8037).
+    EdDsa,
+}
+
+impl Algorithm {
+    /// The JOSE name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// From the JOSE name, which is case-sensitive.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Es256, Self::Rs256, Self::EdDsa]
+            .into_iter()
+            .find(|a| a.as_str() == name)
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a key is in its life, from the least to the most restrictive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyState {
+    /// Announced, may not sign yet.
+    Staged,
+    /// Signs.
+    Active,
+    /// Signs no more; what it signed inside its window still counts.
+    Retired,
+    /// Nothing it signed counts any more.
+    Expired,
+    /// May be stolen: only tokens found in the ledger count.
+    Suspect,
+    /// Distrusted: nothing it ever signed counts.
+    Revoked,
+}
+
+impl KeyState {
+    /// All states, from the least to the most restrictive.
+    pub const ALL: &[Self] = &[
+        Self::Staged,
+        Self::Active,
+        Self::Retired,
+        Self::Expired,
+        Self::Suspect,
+        Self::Revoked,
+    ];
+
+    /// The name used in key sets, logs and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Staged => "staged",
+            Self::Active => "active",
+            Self::Retired => "retired",
+            Self::Expired => "expired",
+            Self::Suspect => "suspect",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// From the name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|state| state.as_str() == name)
+    }
+
+    /// Of two statements about one key the one that lets less through.
+    #[must_use]
+    pub fn most_restrictive(self, other: Self) -> Self {
+        self.max(other)
+    }
+}
+
+impl fmt::Display for KeyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// When a key was allowed to sign; both ends belong to it. A token's `iat` must lie inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SigningWindow {
+    /// First second, unix time.
+    pub sign_from: u64,
+    /// Last second, unix time; `None` while the window is still open.
+    pub sign_until: Option<u64>,
+}
+
+impl SigningWindow {
+    /// Open since the beginning of time: for keys whose issuer does not say.
+    pub const OPEN: Self = Self {
+        sign_from: 0,
+        sign_until: None,
+    };
+
+    /// Whether a token issued at `issued_at` may be this key's work.
+    pub fn contains(&self, issued_at: u64) -> bool {
+        self.sign_from <= issued_at && self.sign_until.is_none_or(|until| issued_at <= until)
+    }
+}
+
+/// A public key and its scope: issuer, realm, state and signing window. Cloning is cheap.
+#[derive(Clone)]
+pub struct KeyRecord(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    id: String,
+    issuer: IssuerName,
+    realm: String,
+    state: KeyState,
+    window: SigningWindow,
+    public: PublicKey,
+}
+
+impl KeyRecord {
+    /// A key that signs as `issuer` in `realm`; its id is its thumbprint in base64url.
+    pub fn new(
+        public: PublicKey,
+        issuer: IssuerName,
+        realm: impl Into<String>,
+        state: KeyState,
+        window: SigningWindow,
+    ) -> Self {
+        let id = public.thumbprint().to_base64url();
+        Self(Arc::new(Inner {
+            id,
+            issuer,
+            realm: realm.into(),
+            state,
+            window,
+            public,
+        }))
+    }
+
+    /// The same key under another id: foreign issuers name their keys as they like.
+    #[must_use]
+    pub fn with_id(&self, id: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            id: id.into(),
+            ..(*self.0).clone()
+        }))
+    }
+
+    /// The same key in another state.
+    #[must_use]
+    pub fn with_state(&self, state: KeyState) -> Self {
+        Self(Arc::new(Inner {
+            state,
+            ..(*self.0).clone()
+        }))
+    }
+
+    /// The same key with another signing window.
+    #[must_use]
+    pub fn with_window(&self, window: SigningWindow) -> Self {
+        Self(Arc::new(Inner {
+            window,
+            ..(*self.0).clone()
+        }))
+    }
+
+    /// The key id, `kid`.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The issuer this key signs as. Under a templated record it may be one concrete tenant's.
+    pub fn issuer(&self) -> &IssuerName {
+        &self.0.issuer
+    }
+
+    /// The realm this key signs in.
+    pub fn realm(&self) -> &str {
+        &self.0.realm
+    }
+
+    /// The one algorithm this key is used with.
+    pub fn algorithm(&self) -> Algorithm {
+        self.0.public.algorithm()
+    }
+
+    /// Where the key is in its life.
+    pub fn state(&self) -> KeyState {
+        self.0.state
+    }
+
+    /// When the key was allowed to sign.
+    pub fn window(&self) -> SigningWindow {
+        self.0.window
+    }
+
+    /// RFC 7638 thumbprint.
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.0.public.thumbprint()
+    }
+
+    /// The public key itself.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.0.public
+    }
+
+    /// Whether `signature` (in JWS form) is this key's over `signing_input`. Nothing else is checked.
+    #[must_use]
+    pub fn verify(&self, signing_input: &[u8], signature: &[u8]) -> bool {
+        self.0.public.verify(signing_input, signature)
+    }
+
+    /// As [`Self::verify`], with the SHA-256 of the signing input already at hand.
+    pub(crate) fn verify_hashed(&self, signing_input: &[u8], digest: &Digest, signature: &[u8]) -> bool {
+        self.0.public.verify_hashed(signing_input, digest, signature)
+    }
+}
+
+impl fmt::Debug for KeyRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRecord")
+            .field("id", &self.0.id)
+            .field("issuer", &self.0.issuer.as_str())
+            .field("realm", &self.0.realm)
+            .field("algorithm", &self.algorithm())
+            .field("state", &self.0.state)
+            .field("window", &self.0.window)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_ordered_by_what_they_let_through() {
+        let names: Vec<_> = KeyState::ALL.iter().map(|s| s.as_str()).collect();
+        assert_eq!(
+            names,
+            ["staged", "active", "retired", "expired", "suspect", "revoked"]
+        );
+        assert_eq!(
+            KeyState::Revoked.most_restrictive(KeyState::Suspect),
+            KeyState::Revoked
+        );
+        assert_eq!(
+            KeyState::Active.most_restrictive(KeyState::Expired),
+            KeyState::Expired
+        );
+        for state in KeyState::ALL {
+            assert_eq!(KeyState::from_name(state.as_str()), Some(*state));
+        }
+        assert_eq!(KeyState::from_name("Active"), None);
+    }
+
+    #[test]
+    fn both_ends_belong_to_the_window() {
+        let window = SigningWindow {
+            sign_from: 10,
+            sign_until: Some(20),
+        };
+        let inside: Vec<u64> = [9, 10, 20, 21, u64::MAX]
+            .into_iter()
+            .filter(|t| window.contains(*t))
+            .collect();
+        assert_eq!(inside, [10, 20]);
+        assert!(SigningWindow::OPEN.contains(0) && SigningWindow::OPEN.contains(u64::MAX));
+    }
+
+    #[test]
+    fn algorithm_names_are_case_sensitive() {
+        assert_eq!(Algorithm::from_name("EdDSA"), Some(Algorithm::EdDsa));
+        assert_eq!(Algorithm::from_name("es256"), None);
+        assert_eq!(Algorithm::from_name("none"), None);
+    }
+}

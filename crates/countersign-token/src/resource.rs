@@ -1,0 +1,47 @@
+//! Resources: what a token must be good for.
+
+use crate::issuer::TenantRule;
+
+/// Something that is protected.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Its name, for logs.
+    pub name: String,
+    /// What a token must carry in `aud`, byte by byte.
+    pub audience: String,
+    /// The realm it belongs to.
+    pub realm: String,
+    /// Tenants that are let in.
+    pub tenants: TenantRule,
+    /// Scopes a token must have, all of them.
+    pub scopes: Vec<String>,
+    /// What to do with e-mail addresses nobody vouches for.
+    pub unverified_email: UnverifiedEmail,
+}
+
+impl Resource {
+    /// A resource with the strict defaults: any tenant of its realm, no scopes asked for, unverified e-mail refused.
+    pub fn new(name: impl Into<String>, audience: impl Into<String>, realm: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            audience: audience.into(),
+            realm: realm.into(),
+            tenants: TenantRule::Any,
+            scopes: Vec::new(),
+            unverified_email: UnverifiedEmail::Refuse,
+        }
+    }
+}
+
+/// What to do with a token whose `email` is of a domain that its tenant is not proven to own.
+///
+/// Anyone can set any address in a tenant of his own. A resource that takes the address for the person lets him in as
+/// somebody else (nOAuth). Identity is `iss` and `sub`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnverifiedEmail {
+    /// Refuse the token.
+    #[default]
+    Refuse,
+    /// Let it pass: the resource never looks at e-mail addresses.
+    Ignore,
+}

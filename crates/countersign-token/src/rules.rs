@@ -1,0 +1,608 @@
+//! The rules: one list, in the order in which they are checked. Adding a rule is adding one item here, its reason in
+//! `reason.rs` and its cases in the tests.
+
+use crate::claims::Claims;
+use crate::header::{Header, normalize_token_type};
+use crate::issuer::{IssuerRecord, TenantRule};
+use crate::key::{KeyRecord, KeyState};
+use crate::reason::{Detail, Reason, Refusal};
+use crate::registry::Registry;
+use crate::resource::{Resource, UnverifiedEmail};
+use crate::token::ParsedToken;
+
+/// One rule.
+pub struct Rule {
+    /// Why a token is refused for which the rule does not hold.
+    pub reason: Reason,
+    /// What must hold, in a few words.
+    pub text: &'static str,
+    pub(crate) test: Test,
+}
+
+/// How a rule is checked.
+pub(crate) enum Test {
+    /// While reading; the rule speaks about this part.
+    Form(Part),
+    /// On what was read.
+    Check(fn(&Facts<'_>) -> Verdict),
+}
+
+/// What a rule of form needs to have been read.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Part {
+    Frame,
+    Segments,
+    Header,
+    Claims,
+}
+
+const fn form(reason: Reason, part: Part, text: &'static str) -> Rule {
+    Rule {
+        reason,
+        text,
+        test: Test::Form(part),
+    }
+}
+
+const fn rule(reason: Reason, check: fn(&Facts<'_>) -> Verdict, text: &'static str) -> Rule {
+    Rule {
+        reason,
+        text,
+        test: Test::Check(check),
+    }
+}
+
+/// All rules, in order: cheap before costly, and nothing that needs the key's owner before the key is found.
+pub const RULES: &[Rule] = &[
+    // Form, while the token is read.
+    form(Reason::TokenTooLarge, Part::Frame, "the token has at most 16 KiB"),
+    form(
+        Reason::SegmentCountWrong,
+        Part::Frame,
+        "the token has three segments",
+    ),
+    form(
+        Reason::HeaderTooLarge,
+        Part::Frame,
+        "the header has at most 4 KiB",
+    ),
+    form(
+        Reason::Base64urlInvalid,
+        Part::Segments,
+        "every segment is canonical base64url",
+    ),
+    form(
+        Reason::HeaderJsonInvalid,
+        Part::Header,
+        "the header is one strict JSON object",
+    ),
+    form(
+        Reason::HeaderMemberRepeated,
+        Part::Header,
+        "every header member stands once",
+    ),
+    form(
+        Reason::HeaderKeyForbidden,
+        Part::Header,
+        "the header brings no key",
+    ),
+    form(
+        Reason::CriticalHeaderUnsupported,
+        Part::Header,
+        "the header asks for no extension",
+    ),
+    form(
+        Reason::EncryptionUnsupported,
+        Part::Header,
+        "the header speaks of no encryption",
+    ),
+    form(
+        Reason::ContentTypeForbidden,
+        Part::Header,
+        "the token contains no other token",
+    ),
+    form(
+        Reason::HeaderMemberUnknown,
+        Part::Header,
+        "every header member is on the closed list",
+    ),
+    form(
+        Reason::HeaderMemberInvalid,
+        Part::Header,
+        "every header member is a text of sensible length",
+    ),
+    form(
+        Reason::AlgorithmMissing,
+        Part::Header,
+        "the header names an algorithm",
+    ),
+    form(Reason::AlgorithmNone, Part::Header, "the token is signed"),
+    form(
+        Reason::AlgorithmSymmetric,
+        Part::Header,
+        "the algorithm is not a shared secret's",
+    ),
+    form(
+        Reason::AlgorithmUnsupported,
+        Part::Header,
+        "the algorithm is ES256, RS256 or EdDSA",
+    ),
+    form(
+        Reason::ClaimsJsonInvalid,
+        Part::Claims,
+        "the claims are one strict JSON object",
+    ),
+    form(
+        Reason::ClaimRepeated,
+        Part::Claims,
+        "every claim stands once, at every depth",
+    ),
+    form(Reason::ClaimInvalid, Part::Claims, "every claim has its type"),
+    // Who could have issued it.
+    rule(
+        Reason::ClaimMissing,
+        claim_missing,
+        "the required claims are there",
+    ),
+    rule(Reason::IssuerUnknown, issuer_unknown, "the issuer is trusted"),
+    rule(
+        Reason::TokenTypeMismatch,
+        token_type_mismatch,
+        "the token is an access token of this issuer",
+    ),
+    rule(
+        Reason::TenantMismatch,
+        tenant_mismatch,
+        "the tenant claim is the issuer's tenant",
+    ),
+    rule(Reason::KeyIdMissing, key_id_missing, "the token names its key"),
+    rule(
+        Reason::KeyRealmMismatch,
+        key_realm_mismatch,
+        "the key belongs to this issuer, tenant and realm",
+    ),
+    rule(Reason::KeyUnknown, key_unknown, "the issuer has this key"),
+    rule(Reason::KeyRevoked, key_revoked, "the key is not revoked"),
+    rule(Reason::KeyStaged, key_staged, "the key was activated"),
+    rule(Reason::KeyExpired, key_expired, "the key is not expired"),
+    rule(
+        Reason::AlgorithmMismatch,
+        algorithm_mismatch,
+        "the algorithm is the key's",
+    ),
+    rule(
+        Reason::KeyOutsideWindow,
+        key_outside_window,
+        "the token was issued inside the key's signing window",
+    ),
+    rule(
+        Reason::SignatureInvalid,
+        signature_invalid,
+        "the signature is the key's",
+    ),
+    // What it is good for.
+    rule(Reason::TokenExpired, token_expired, "the token is not expired"),
+    rule(
+        Reason::TokenNotYetValid,
+        token_not_yet_valid,
+        "the token's time has come",
+    ),
+    rule(
+        Reason::IssuedInFuture,
+        issued_in_future,
+        "the token was issued in the past",
+    ),
+    rule(
+        Reason::LifetimeTooLong,
+        lifetime_too_long,
+        "the token lives no longer than its issuer's tokens do",
+    ),
+    rule(
+        Reason::AudienceMismatch,
+        audience_mismatch,
+        "the token is meant for this resource",
+    ),
+    rule(
+        Reason::ResourceRealmMismatch,
+        resource_realm_mismatch,
+        "the token's realm is the resource's",
+    ),
+    rule(
+        Reason::TenantNotAllowed,
+        tenant_not_allowed,
+        "the tenant is let in",
+    ),
+    rule(
+        Reason::ScopeInsufficient,
+        scope_insufficient,
+        "the token has the required scopes",
+    ),
+    rule(
+        Reason::EmailUnverified,
+        email_unverified,
+        "an e-mail address is of a domain the tenant owns",
+    ),
+    rule(
+        Reason::ProofMissing,
+        proof_missing,
+        "the token is not bound to a key of its holder",
+    ),
+];
+
+/// What a rule says.
+pub(crate) enum Verdict {
+    Passed,
+    Failed(Detail),
+    /// Its inputs do not exist.
+    NotReached,
+}
+
+impl Verdict {
+    fn unless(failed: bool, note: &'static str) -> Self {
+        if failed {
+            Self::Failed(Detail::Note(note))
+        } else {
+            Self::Passed
+        }
+    }
+
+    fn at_most(what: &'static str, value: u64, bound: &'static str, limit: u64) -> Self {
+        if value <= limit {
+            Self::Passed
+        } else {
+            Self::Failed(Detail::Amount {
+                what,
+                value,
+                bound,
+                limit,
+            })
+        }
+    }
+}
+
+/// What the rules look at: the token's parts as far as they could be read, and what they select.
+pub(crate) struct Facts<'a> {
+    pub(crate) header: Option<&'a Header>,
+    pub(crate) claims: Option<&'a Claims>,
+    pub(crate) signed: Option<&'a ParsedToken>,
+    pub(crate) registry: &'a Registry,
+    pub(crate) resource: &'a Resource,
+    pub(crate) now: u64,
+    pub(crate) record: Option<&'a IssuerRecord>,
+    /// The tenant found in a templated `iss`.
+    pub(crate) issuer_tenant: Option<&'a str>,
+    /// The key named by `kid` inside the issuer's record.
+    pub(crate) key: Option<&'a KeyRecord>,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn of(
+        header: Option<&'a Header>,
+        claims: Option<&'a Claims>,
+        signed: Option<&'a ParsedToken>,
+        (registry, resource, now): (&'a Registry, &'a Resource, u64),
+    ) -> Self {
+        let selected = claims
+            .and_then(|c| c.issuer.as_deref())
+            .and_then(|iss| registry.issuer(iss));
+        let record = selected.map(|(record, _)| record);
+        let key_id = header.and_then(|h| h.key_id.as_deref());
+        let key = record.zip(key_id).and_then(|(record, id)| record.keys.key(id));
+        let issuer_tenant = selected.and_then(|(_, tenant)| tenant);
+        Self {
+            header,
+            claims,
+            signed,
+            registry,
+            resource,
+            now,
+            record,
+            issuer_tenant,
+            key,
+        }
+    }
+
+    /// The tenant, where somebody vouches for it: the template's, or one that the exact issuer may name.
+    pub(crate) fn tenant(&self) -> Option<&'a str> {
+        self.issuer_tenant.or_else(|| {
+            let named = self.claims?.tenant.as_deref()?;
+            match &self.record?.tenants {
+                TenantRule::Only(tenants) => tenants.iter().any(|t| t == named).then_some(named),
+                TenantRule::Any => None,
+            }
+        })
+    }
+}
+
+/// Unwraps an input of a rule; without it the rule is not reached.
+macro_rules! need {
+    ($input:expr) => {
+        match $input {
+            Some(input) => input,
+            None => return Verdict::NotReached,
+        }
+    };
+}
+
+fn claim_missing(facts: &Facts<'_>) -> Verdict {
+    let claims = need!(facts.claims);
+    // RFC 9068 §2.2 asks for these two in an `at+jwt`; tokens of another type may lack them.
+    let is_at_jwt = facts.header.and_then(|h| h.token_type.as_deref()) == Some("at+jwt");
+    let required = [
+        ("iss", claims.issuer.is_some()),
+        ("sub", claims.subject.is_some()),
+        ("aud", !claims.audience.is_empty()),
+        ("exp", claims.expires_at.is_some()),
+        ("iat", claims.issued_at.is_some()),
+        ("jti", claims.token_id.is_some() || !is_at_jwt),
+        ("client_id", claims.client_id.is_some() || !is_at_jwt),
+    ];
+    match required.into_iter().find(|(_, there)| !there) {
+        Some((name, _)) => Verdict::Failed(Detail::Member(name)),
+        None => Verdict::Passed,
+    }
+}
+
+fn issuer_unknown(facts: &Facts<'_>) -> Verdict {
+    need!(need!(facts.claims).issuer.as_deref());
+    Verdict::unless(facts.record.is_none(), "no issuer record answers for this `iss`")
+}
+
+fn token_type_mismatch(facts: &Facts<'_>) -> Verdict {
+    let (header, record) = (need!(facts.header), need!(facts.record));
+    let found = header.token_type.as_deref().unwrap_or_default();
+    let fits = record
+        .token_types
+        .iter()
+        .any(|t| t == found || normalize_token_type(t) == found);
+    Verdict::unless(!fits, "`typ` is not on the issuer's list")
+}
+
+fn tenant_mismatch(facts: &Facts<'_>) -> Verdict {
+    let (claims, _) = (need!(facts.claims), need!(facts.record));
+    // An exact issuer speaks for no tenant by itself; whom it may name is `tenant_not_allowed`.
+    let Some(tenant) = facts.issuer_tenant else {
+        return Verdict::Passed;
+    };
+    match claims.tenant.as_deref() {
+        None => Verdict::Failed(Detail::Note("the issuer is a tenant's and `tid` is absent")),
+        Some(named) => Verdict::unless(named != tenant, "`tid` is not the tenant in `iss`"),
+    }
+}
+
+fn key_id_missing(facts: &Facts<'_>) -> Verdict {
+    Verdict::unless(need!(facts.header).key_id.is_none(), "`kid` is absent")
+}
+
+fn key_realm_mismatch(facts: &Facts<'_>) -> Verdict {
+    let record = need!(facts.record);
+    let key_id = need!(need!(facts.header).key_id.as_deref());
+    let iss = need!(need!(facts.claims).issuer.as_deref());
+    let foreign = match facts.key {
+        Some(key) => {
+            Some(key).filter(|key| key.issuer().matches(iss).is_none() || key.realm() != record.realm)
+        }
+        None => facts.registry.key_under_another_issuer(key_id, record),
+    };
+    foreign.map_or(Verdict::Passed, |key| Verdict::Failed(Detail::Key(key.clone())))
+}
+
+fn key_unknown(facts: &Facts<'_>) -> Verdict {
+    need!(facts.record);
+    need!(need!(facts.header).key_id.as_deref());
+    Verdict::unless(facts.key.is_none(), "no key of this id in the issuer's record")
+}
+
+fn key_revoked(facts: &Facts<'_>) -> Verdict {
+    not_in_state(facts, KeyState::Revoked)
+}
+
+fn key_staged(facts: &Facts<'_>) -> Verdict {
+    not_in_state(facts, KeyState::Staged)
+}
+
+fn key_expired(facts: &Facts<'_>) -> Verdict {
+    not_in_state(facts, KeyState::Expired)
+}
+
+fn not_in_state(facts: &Facts<'_>, state: KeyState) -> Verdict {
+    let key = need!(facts.key);
+    if key.state() == state {
+        Verdict::Failed(Detail::Key(key.clone()))
+    } else {
+        Verdict::Passed
+    }
+}
+
+fn algorithm_mismatch(facts: &Facts<'_>) -> Verdict {
+    let (header, key) = (need!(facts.header), need!(facts.key));
+    Verdict::unless(
+        header.algorithm != Some(key.algorithm()),
+        "`alg` is not the key's algorithm",
+    )
+}
+
+fn key_outside_window(facts: &Facts<'_>) -> Verdict {
+    let window = need!(facts.key).window();
+    let issued_at = need!(need!(facts.claims).issued_at);
+    match window.sign_until {
+        _ if window.contains(issued_at) => Verdict::Passed,
+        Some(limit) if issued_at > limit => Verdict::at_most("iat", issued_at, "key signed until", limit),
+        _ => Verdict::Failed(Detail::Amount {
+            what: "iat",
+            value: issued_at,
+            bound: "key signs from",
+            limit: window.sign_from,
+        }),
+    }
+}
+
+fn signature_invalid(facts: &Facts<'_>) -> Verdict {
+    let (key, token) = (need!(facts.key), need!(facts.signed));
+    let holds = key.verify_hashed(token.signing_input.as_bytes(), &token.digest, &token.signature);
+    Verdict::unless(!holds, "the signature does not verify")
+}
+
+fn token_expired(facts: &Facts<'_>) -> Verdict {
+    let (record, expires_at) = (need!(facts.record), need!(need!(facts.claims).expires_at));
+    if facts.now < expires_at.saturating_add(record.clock_skew) {
+        return Verdict::Passed;
+    }
+    Verdict::Failed(Detail::Amount {
+        what: "exp",
+        value: expires_at,
+        bound: "now",
+        limit: facts.now,
+    })
+}
+
+fn token_not_yet_valid(facts: &Facts<'_>) -> Verdict {
+    let (record, claims) = (need!(facts.record), need!(facts.claims));
+    let not_before = claims.not_before.unwrap_or(0);
+    Verdict::at_most(
+        "nbf",
+        not_before,
+        "now with skew",
+        facts.now.saturating_add(record.clock_skew),
+    )
+}
+
+fn issued_in_future(facts: &Facts<'_>) -> Verdict {
+    let (record, issued_at) = (need!(facts.record), need!(need!(facts.claims).issued_at));
+    Verdict::at_most(
+        "iat",
+        issued_at,
+        "now with skew",
+        facts.now.saturating_add(record.clock_skew),
+    )
+}
+
+fn lifetime_too_long(facts: &Facts<'_>) -> Verdict {
+    let (record, claims) = (need!(facts.record), need!(facts.claims));
+    let lifetime = need!(claims.expires_at).saturating_sub(need!(claims.issued_at));
+    Verdict::at_most("lifetime", lifetime, "longest", record.lifetime_max)
+}
+
+fn audience_mismatch(facts: &Facts<'_>) -> Verdict {
+    let claims = need!(facts.claims);
+    let meant = claims
+        .audience
+        .iter()
+        .any(|audience| *audience == facts.resource.audience);
+    Verdict::unless(!meant, "`aud` does not name this resource")
+}
+
+fn resource_realm_mismatch(facts: &Facts<'_>) -> Verdict {
+    Verdict::unless(
+        need!(facts.record).realm != facts.resource.realm,
+        "issuer and resource are of two realms",
+    )
+}
+
+fn tenant_not_allowed(facts: &Facts<'_>) -> Verdict {
+    let record = need!(facts.record);
+    need!(facts.claims);
+    let tenant = facts.tenant();
+    let by_issuer = record.tenants.allows(tenant);
+    if by_issuer && facts.resource.tenants.allows(tenant) {
+        return Verdict::Passed;
+    }
+    Verdict::Failed(Detail::Note(if tenant.is_none() {
+        "the token names no tenant that its issuer may name"
+    } else if by_issuer {
+        "the tenant is not on the resource's list"
+    } else {
+        "the tenant is not on the issuer's list"
+    }))
+}
+
+fn scope_insufficient(facts: &Facts<'_>) -> Verdict {
+    let granted = need!(facts.claims).scope().unwrap_or_default();
+    let has = |wanted: &String| granted.split(' ').any(|scope| scope == wanted);
+    Verdict::unless(
+        !facts.resource.scopes.iter().all(has),
+        "a required scope is absent",
+    )
+}
+
+fn email_unverified(facts: &Facts<'_>) -> Verdict {
+    let (record, claims) = (need!(facts.record), need!(facts.claims));
+    let Some(email) = claims.email.as_deref() else {
+        return Verdict::Passed;
+    };
+    if facts.resource.unverified_email == UnverifiedEmail::Ignore {
+        return Verdict::Passed;
+    }
+    let owned = record.email_domains.get(facts.tenant().unwrap_or_default());
+    let proven = email_domain(email)
+        .zip(owned)
+        .is_some_and(|(domain, owned)| owned.contains(&domain));
+    Verdict::unless(!proven, "the tenant is not proven to own the domain of `email`")
+}
+
+/// The domain in lower case; `None` for what is not plainly one address.
+fn email_domain(email: &str) -> Option<String> {
+    let (local, domain) = email.split_once('@')?;
+    let plain = !local.is_empty() && !domain.is_empty() && email.bytes().all(|b| b.is_ascii_graphic());
+    (plain && !domain.contains('@')).then(|| domain.to_ascii_lowercase())
+}
+
+fn proof_missing(facts: &Facts<'_>) -> Verdict {
+    Verdict::unless(
+        need!(facts.claims).is_bound,
+        "`cnf` is there and no proof was given",
+    )
+}
+
+/// The first rule of those checked after reading that does not hold.
+pub(crate) fn first_failure(facts: &Facts<'_>) -> Option<Refusal> {
+    RULES.iter().find_map(|rule| {
+        let Test::Check(check) = rule.test else {
+            return None;
+        };
+        match check(facts) {
+            Verdict::Passed => None,
+            Verdict::Failed(detail) => Some(Refusal {
+                reason: rule.reason,
+                detail,
+            }),
+            // Cannot happen while an earlier rule asks for the input. If it does, the answer is no.
+            Verdict::NotReached => Some(Refusal::new(rule.reason, "the rule could not be checked")),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_ordered_as_their_reasons() {
+        for pair in RULES.windows(2) {
+            assert!(
+                pair[0].reason < pair[1].reason,
+                "{} before {}",
+                pair[0].reason,
+                pair[1].reason
+            );
+        }
+    }
+
+    #[test]
+    fn only_plain_addresses_have_a_domain() {
+        assert_eq!(email_domain("a@Example.COM").as_deref(), Some("example.com"));
+        for email in [
+            "",
+            "a",
+            "@b",
+            "a@",
+            "a@b@c",
+            "a b@c",
+            "a@b c",
+            "a@b\u{430}.com",
+            "\"a@x\"@b",
+        ] {
+            assert_eq!(email_domain(email), None, "{email}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The verification itself: the first rule that does not hold, or a [`VerifiedToken`]; and every rule explained.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::claims::Claims;
+use crate::fingerprint::{Fingerprint, Thumbprint};
+use crate::key::{Algorithm, KeyRecord, KeyState};
+use crate::reason::{Reason, Refusal};
+use crate::registry::Registry;
+use crate::resource::Resource;
+use crate::rules::{Facts, Part, RULES, Rule, Test, Verdict, first_failure};
+use crate::token::{Content, Frame, ParsedToken, RawToken, Reading, Thoroughness};
+
+/// What a token is checked against.
+#[derive(Clone, Copy, Debug)]
+pub struct Check<'a> {
+    /// The trusted issuers.
+    pub registry: &'a Registry,
+    /// What the token is used for.
+    pub resource: &'a Resource,
+    /// The time, in unix seconds.
+    pub now: u64,
+}
+
+impl<'a> Check<'a> {
+    fn facts(
+        &self,
+        header: Option<&'a crate::header::Header>,
+        claims: Option<&'a Claims>,
+        signed: Option<&'a ParsedToken>,
+    ) -> Facts<'a> {
+        Facts::of(header, claims, signed, (self.registry, self.resource, self.now))
+    }
+}
+
+/// Checks every rule and stops at the first that does not hold.
+pub fn verify(token: &ParsedToken, check: &Check<'_>) -> Result<VerifiedToken, Refusal> {
+    let content = &token.content;
+    let facts = Check { ..*check }.facts(Some(&content.header), Some(&content.claims), Some(token));
+    if let Some(refusal) = first_failure(&facts) {
+        return Err(refusal);
+    }
+    VerifiedToken::of(token, &facts)
+}
+
+/// A token for which every rule holds. Only [`verify`] and [`explain`] make one.
+#[derive(Clone)]
+pub struct VerifiedToken {
+    content: Arc<Content>,
+    key: KeyRecord,
+    has_tenant: bool,
+    issued_at: u64,
+    expires_at: u64,
+}
+
+impl VerifiedToken {
+    fn of(token: &ParsedToken, facts: &Facts<'_>) -> Result<Self, Refusal> {
+        let claims = &token.content.claims;
+        let missing = || Refusal::new(Reason::ClaimMissing, "a required claim is absent");
+        Ok(Self {
+            content: Arc::clone(&token.content),
+            key: facts
+                .key
+                .ok_or_else(|| Refusal::new(Reason::KeyUnknown, "no key was selected"))?
+                .clone(),
+            has_tenant: facts.tenant().is_some(),
+            issued_at: claims.issued_at.ok_or_else(missing)?,
+            expires_at: claims.expires_at.ok_or_else(missing)?,
+        })
+    }
+
+    fn claims(&self) -> &Claims {
+        &self.content.claims
+    }
+
+    /// `iss`.
+    pub fn issuer(&self) -> &str {
+        self.claims().issuer.as_deref().unwrap_or_default()
+    }
+
+    /// The realm of issuer, key and resource.
+    pub fn realm(&self) -> &str {
+        self.key.realm()
+    }
+
+    /// The tenant, if the issuer speaks for one.
+    pub fn tenant(&self) -> Option<&str> {
+        self.claims().tenant.as_deref().filter(|_| self.has_tenant)
+    }
+
+    /// `sub`. Together with [`Self::issuer`] it is the identity; an e-mail address never is.
+    pub fn subject(&self) -> &str {
+        self.claims().subject.as_deref().unwrap_or_default()
+    }
+
+    /// The client that got the token: `client_id`, or what issuers without RFC 9068 write (`azp`, `appid`).
+    pub fn client_id(&self) -> Option<&str> {
+        self.claims().client()
+    }
+
+    /// `aud`, as a list.
+    pub fn audience(&self) -> &[String] {
+        &self.claims().audience
+    }
+
+    /// Granted scopes, separated by spaces; empty if there are none.
+    pub fn scope(&self) -> &str {
+        self.claims().scope().unwrap_or_default()
+    }
+
+    /// `kid`.
+    pub fn key_id(&self) -> &str {
+        self.key.id()
+    }
+
+    /// RFC 7638 thumbprint of the key.
+    pub fn key_thumbprint(&self) -> Thumbprint {
+        self.key.thumbprint()
+    }
+
+    /// The key's state. A token of a `suspect` key counts only if the ledger has it; that is for the caller to see to.
+    pub fn key_state(&self) -> KeyState {
+        self.key.state()
+    }
+
+    /// The key.
+    pub fn key(&self) -> &KeyRecord {
+        &self.key
+    }
+
+    /// The algorithm: the key's.
+    pub fn algorithm(&self) -> Algorithm {
+        self.key.algorithm()
+    }
+
+    /// What the ledger calls this token.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.content.fingerprint
+    }
+
+    /// `jti`.
+    pub fn token_id(&self) -> Option<&str> {
+        self.claims().token_id.as_deref()
+    }
+
+    /// `sid`.
+    pub fn session_id(&self) -> Option<&str> {
+        self.claims().session_id.as_deref()
+    }
+
+    /// Who acts for the subject: `act.sub` (RFC 8693).
+    pub fn actor(&self) -> Option<&str> {
+        self.claims().actor.as_deref()
+    }
+
+    /// `iat`, unix seconds.
+    pub fn issued_at(&self) -> u64 {
+        self.issued_at
+    }
+
+    /// `exp`, unix seconds.
+    pub fn expires_at(&self) -> u64 {
+        self.expires_at
+    }
+}
+
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifiedToken({}, key {})", self.fingerprint(), self.key_id())
+    }
+}
+
+/// Every rule with what came of it, and the decision.
+#[derive(Debug)]
+pub struct Explanation {
+    /// One step a rule, in order.
+    pub steps: Vec<Step>,
+    /// As [`verify`] decides.
+    pub result: Result<VerifiedToken, Refusal>,
+}
+
+/// One rule, as it went.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The reason code a failure would have.
+    pub reason: Reason,
+    /// What must hold.
+    pub rule: &'static str,
+    /// Whether it does.
+    pub outcome: Outcome,
+    /// Where it does not: what is known; empty otherwise.
+    pub detail: String,
+}
+
+/// What came of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It holds.
+    Passed,
+    /// It does not hold.
+    Failed,
+    /// It could not be checked, because something it needs could not be read or found.
+    NotReached,
+}
+
+impl Outcome {
+    /// Name for machines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::NotReached => "not_reached",
+        }
+    }
+}
+
+/// Checks every rule and goes on after a failure wherever what a rule needs is there.
+pub fn explain(text: &str, check: &Check<'_>) -> Explanation {
+    let mut reading = Reading::default();
+    let frame = Frame::new(text);
+    match &frame {
+        Ok(frame) => reading.read(*frame, Thoroughness::GoOn),
+        Err(refusal) => reading.faults.push(refusal.clone()),
+    }
+    // Read again rather than kept: a token of bad form cannot be a `ParsedToken`, and explaining may take its time.
+    let parsed = RawToken::new(text).and_then(RawToken::parse);
+    let facts = check.facts(
+        reading.header.as_ref(),
+        reading.claims.as_ref(),
+        parsed.as_ref().ok(),
+    );
+    let steps: Vec<_> = RULES
+        .iter()
+        .map(|rule| step(rule, &reading, frame.is_ok(), &facts))
+        .collect();
+    let result = match &parsed {
+        Ok(token) => verify(token, check),
+        Err(refusal) => Err(refusal.clone()),
+    };
+    Explanation { steps, result }
+}
+
+fn step(rule: &Rule, reading: &Reading, is_framed: bool, facts: &Facts<'_>) -> Step {
+    let (outcome, detail) = match rule.test {
+        Test::Form(part) => form_outcome(rule.reason, part, reading, is_framed),
+        Test::Check(check) => match check(facts) {
+            Verdict::Passed => (Outcome::Passed, String::new()),
+            Verdict::Failed(detail) => (Outcome::Failed, detail.to_string()),
+            Verdict::NotReached => (Outcome::NotReached, String::new()),
+        },
+    };
+    Step {
+        reason: rule.reason,
+        rule: rule.text,
+        outcome,
+        detail,
+    }
+}
+
+fn form_outcome(reason: Reason, part: Part, reading: &Reading, is_framed: bool) -> (Outcome, String) {
+    let faults: Vec<_> = reading
+        .faults
+        .iter()
+        .filter(|fault| fault.reason == reason)
+        .map(|fault| fault.detail.to_string())
+        .collect();
+    if !faults.is_empty() {
+        return (Outcome::Failed, faults.join(", "));
+    }
+    // The frame's rules are checked in order and stop at the first; all others are checked once their part is read.
+    let is_reached = match part {
+        Part::Frame => is_framed || reading.faults.iter().all(|fault| reason < fault.reason),
+        Part::Segments => is_framed,
+        Part::Header => reading.header.is_some(),
+        Part::Claims => reading.claims.is_some(),
+    };
+    (
+        if is_reached {
+            Outcome::Passed
+        } else {
+            Outcome::NotReached
+        },
+        String::new(),
+    )
+}
