@@ -1,0 +1,411 @@
+//! The ledger: one writer thread that makes batches durable, one publisher thread that derives tiles from them.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::disk::{Disk, LocalDisk};
+use crate::entry::{Entry, EntryError};
+use crate::journal::{JournalReader, JournalWriter, ReadError, WriteError};
+use crate::note::NoteSigner;
+use crate::open::{OpenError, Opened, Options, open};
+use crate::publish::{PublishError, Publisher, Served};
+use crate::queue::{AppendError, Queue, Waiting};
+use crate::tile::TileName;
+
+/// No batch is larger, in bytes of entries: what one write should carry.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// A publisher that found the disk full looks again this often.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
+
+/// An open ledger. Clones share it; the last one closes it.
+#[derive(Clone)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What the threads and the callers share.
+struct Shared {
+    queue: Queue,
+    reader: Arc<JournalReader>,
+    head: watch::Receiver<u64>,
+    served: Served,
+    disk: Arc<dyn Disk>,
+    origin: String,
+    verifier_key: String,
+    news: News,
+}
+
+/// Exists until [`Ledger::close`].
+struct Running {
+    writer: JoinHandle<()>,
+    publisher: JoinHandle<()>,
+    lock: Box<dyn Send + Sync>,
+}
+
+impl Ledger {
+    /// Opens the ledger in `options.directory`, or creates it there.
+    ///
+    /// Takes the directory's lock, replays the journal, and compares it with the last signed checkpoint. `signer` must
+    /// be named after the origin.
+    pub fn open(options: Options, signer: NoteSigner) -> Result<Self, OpenError> {
+        create_root(&options.directory)?;
+        let disk = Arc::new(LocalDisk::new(options.directory.clone()));
+        Self::open_on(disk, &options, signer)
+    }
+
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        options: &Options,
+        signer: NoteSigner,
+    ) -> Result<Self, OpenError> {
+        let opened = open(disk.clone(), options, signer)?;
+        let Opened {
+            reader,
+            writer,
+            publisher,
+            served,
+            lock,
+        } = opened;
+        let (head_sender, head) = watch::channel(reader.head());
+        let shared = Arc::new(Shared {
+            queue: Queue::new(options.queue_max),
+            reader,
+            head,
+            served,
+            disk,
+            origin: options.origin.clone(),
+            verifier_key: publisher.signer().verifier_key(),
+            news: News::default(),
+        });
+        let writing = Writing {
+            shared: shared.clone(),
+            head: head_sender,
+            entries_max: options.batch_entries_max,
+        };
+        let publishing = Publishing {
+            shared: shared.clone(),
+            interval: options.publish_interval,
+        };
+        let writer = spawn("ledger-writer", move || writing.run(writer))?;
+        let publisher = spawn("ledger-publisher", move || publishing.run(publisher))?;
+        let running = Mutex::new(Some(Running {
+            writer,
+            publisher,
+            lock,
+        }));
+        Ok(Self {
+            inner: Arc::new(Inner { shared, running }),
+        })
+    }
+
+    /// Records an entry: an [`Entry`], or the bytes of one. Resolves with its index once it is durable.
+    ///
+    /// A caller that stops waiting does not undo the entry. After [`AppendError::Stopped`] the entry may or may not be
+    /// in the ledger; what it records must not be released.
+    pub async fn append<E>(&self, entry: E) -> Result<u64, AppendError>
+    where
+        E: TryInto<Entry>,
+        EntryError: From<E::Error>,
+    {
+        let entry: Entry = entry.try_into().map_err(EntryError::from)?;
+        let reply = self.inner.shared.queue.push(entry.encode())?;
+        reply.await.unwrap_or(Err(AppendError::Stopped))
+    }
+
+    /// Number of durable entries. Linearizable with [`append`](Self::append): once an append has resolved, every later
+    /// call includes it.
+    pub fn head(&self) -> u64 {
+        self.inner.shared.reader.head()
+    }
+
+    /// Follows [`head`](Self::head). The channel closes when the ledger stops or is closed.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.inner.shared.head.clone()
+    }
+
+    /// Whether entries can still be recorded: neither stopped by a disk error nor closed.
+    pub fn is_running(&self) -> bool {
+        self.inner.shared.head.has_changed().is_ok()
+    }
+
+    /// Up to `max` durable entries from index `from` on; fewer at the end. Blocks on the disk.
+    pub fn read(&self, from: u64, max: usize) -> Result<Vec<Entry>, ReadError> {
+        let mut entries = Vec::with_capacity(max.min(1024));
+        let mut unreadable = None;
+        let to = from.saturating_add(crate::bytes::wide(max));
+        self.inner.shared.reader.visit(from, to, &mut |index, bytes| {
+            match Entry::decode(bytes) {
+                Ok(entry) => entries.push(entry),
+                Err(_) => unreadable = unreadable.or(Some(index)),
+            }
+            Ok(())
+        })?;
+        unreadable.map_or(Ok(entries), |index| Err(ReadError::Damaged { index }))
+    }
+
+    /// The latest signed checkpoint, a signed note. Its tree is completely published.
+    pub fn checkpoint(&self) -> Arc<[u8]> {
+        self.inner
+            .shared
+            .served
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The ledger's public key as a vkey.
+    pub fn verifier_key(&self) -> &str {
+        &self.inner.shared.verifier_key
+    }
+
+    /// The ledger's name.
+    pub fn origin(&self) -> &str {
+        &self.inner.shared.origin
+    }
+
+    /// A published tile or bundle; `None` when there is none of that name. Blocks on the disk.
+    pub fn tile(&self, name: TileName) -> io::Result<Option<Vec<u8>>> {
+        self.inner.shared.disk.read(&name.to_string())
+    }
+
+    /// Records what waits, publishes the final checkpoint and releases the lock. Blocks until that is done. Later
+    /// appends are refused with `ledger_closed`; reading goes on.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("origin", &self.origin())
+            .field("head", &self.head())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        // Held until the end: a second caller returns only when the ledger is closed.
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Running {
+            writer,
+            publisher,
+            lock,
+        }) = running.take()
+        else {
+            return;
+        };
+        self.shared.queue.close();
+        if writer.join().is_err() {
+            tracing::error!("the ledger's writer thread panicked");
+        }
+        self.shared.news.close();
+        if publisher.join().is_err() {
+            tracing::error!("the ledger's publisher thread panicked");
+        }
+        drop(lock);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The directory itself, durable before anything is put into it.
+fn create_root(directory: &std::path::Path) -> Result<(), OpenError> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    if directory.exists() {
+        return Err(OpenError::NotADirectory);
+    }
+    std::fs::create_dir_all(directory)?;
+    for ancestor in directory.ancestors().skip(1) {
+        let ancestor = if ancestor.as_os_str().is_empty() {
+            std::path::Path::new(".")
+        } else {
+            ancestor
+        };
+        // Best effort above the ledger: directories that we may not even read were not made by us.
+        let _ = std::fs::File::open(ancestor).and_then(|file| file.sync_all());
+    }
+    Ok(())
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(OpenError::Io)
+}
+
+/// The writer thread.
+struct Writing {
+    shared: Arc<Shared>,
+    head: watch::Sender<u64>,
+    entries_max: usize,
+}
+
+impl Writing {
+    /// Serves the queue until it is closed or the disk fails. Dropping `head` tells followers that it is over.
+    fn run(self, mut journal: JournalWriter) {
+        // Whatever ends this thread, nobody may wait for it for ever.
+        let _stop = StopOnDrop(&self.shared);
+        while let Some(waiting) = self.shared.queue.take() {
+            let mut waiting = waiting.into_iter().peekable();
+            while waiting.peek().is_some() {
+                let batch = next_batch(&mut waiting, self.entries_max);
+                if let Err(error) = self.write(&mut journal, batch) {
+                    tracing::error!(%error, "the ledger stops: a batch could not be made durable");
+                    self.shared.queue.stop();
+                    for turned_away in waiting {
+                        let _ = turned_away.reply.send(Err(AppendError::Stopped));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Makes one batch durable, then tells everybody. An error is final and already told.
+    fn write(&self, journal: &mut JournalWriter, batch: Vec<Waiting>) -> Result<(), WriteError> {
+        let answer = match journal.append(batch.iter().map(|waiting| waiting.entry.as_slice())) {
+            Ok(first) => Ok(first),
+            Err(WriteError::StorageFull) => {
+                tracing::error!("entries are refused: no space for the next journal segment");
+                Err(AppendError::StorageFull)
+            }
+            Err(error) => {
+                self.shared.queue.stop();
+                tell(batch, Err(AppendError::Stopped));
+                return Err(error);
+            }
+        };
+        if answer.is_ok() {
+            let head = self.shared.reader.head();
+            self.head.send_replace(head);
+            self.shared.news.tell(head);
+        }
+        tell(batch, answer);
+        Ok(())
+    }
+}
+
+struct StopOnDrop<'a>(&'a Shared);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        // After an orderly close the door stays closed, so that later callers hear the right reason.
+        if thread::panicking() {
+            self.0.queue.stop();
+        }
+    }
+}
+
+fn next_batch(
+    waiting: &mut std::iter::Peekable<std::vec::IntoIter<Waiting>>,
+    entries_max: usize,
+) -> Vec<Waiting> {
+    let mut batch = Vec::with_capacity(waiting.len().min(entries_max));
+    let mut bytes = 0usize;
+    while let Some(next) = waiting.next_if(|next| {
+        batch.is_empty()
+            || batch.len() < entries_max && bytes.saturating_add(next.entry.len()) <= BATCH_BYTES_MAX
+    }) {
+        bytes = bytes.saturating_add(next.entry.len()).saturating_add(2);
+        batch.push(next);
+    }
+    batch
+}
+
+fn tell(batch: Vec<Waiting>, answer: Result<u64, AppendError>) {
+    for (offset, waiting) in (0u64..).zip(batch) {
+        // A caller that gave up has dropped its end.
+        let _ = waiting
+            .reply
+            .send(answer.map(|first| first.saturating_add(offset)));
+    }
+}
+
+/// How the publisher hears of new entries.
+#[derive(Default)]
+struct News {
+    state: Mutex<(u64, bool)>,
+    changed: Condvar,
+}
+
+impl News {
+    fn tell(&self, head: u64) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0 = head;
+        self.changed.notify_one();
+    }
+
+    fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits until the head passes `published` or the ledger closes; then, unless it closes, until `not_before`.
+    /// Returns whether it closes.
+    fn wait(&self, published: u64, not_before: Instant) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |state: &mut (u64, bool)| state.0 <= published && !state.1;
+        let state = self
+            .changed
+            .wait_while(state, idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        let pause = not_before.saturating_duration_since(Instant::now());
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, pause, |state| !state.1)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.1
+    }
+}
+
+/// The publisher thread.
+struct Publishing {
+    shared: Arc<Shared>,
+    interval: Duration,
+}
+
+impl Publishing {
+    fn run(self, mut publisher: Publisher) {
+        // Entries that an earlier process made durable and did not publish are news too.
+        self.shared.news.tell(self.shared.reader.head());
+        let mut not_before = Instant::now();
+        let mut closing = false;
+        loop {
+            let started = Instant::now();
+            let pause = match publisher.publish() {
+                Ok(()) => self.interval,
+                Err(PublishError::StorageFull) => {
+                    tracing::warn!("tiles and checkpoint wait for space on the disk");
+                    FULL_DISK_RETRY
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the ledger stops: it could not be published");
+                    self.shared.queue.stop();
+                    return;
+                }
+            };
+            if closing {
+                return;
+            }
+            not_before = not_before.max(started.checked_add(pause).unwrap_or(started));
+            closing = self.shared.news.wait(publisher.published(), not_before);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Open, append, read, follow, close, open again.
+
+use countersign_ledger::checkpoint::Checkpoint;
+use countersign_ledger::{AppendError, Entry, EntryError, Follower, OpenError, Provenance, Verifier};
+
+use crate::support::{append_all, clock, fingerprint, issuance, open};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_appended_is_there_after_reopening() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a/b/ledger");
+    let ledger = open(&path).unwrap();
+    let mut indices = append_all(&ledger, 0, 2_000).await;
+    indices.sort_unstable();
+    assert!(indices.iter().copied().eq(0..2_000), "indices are dense");
+    let before = ledger.read(0, 10_000).unwrap();
+    assert_eq!(before.len(), 2_000);
+    assert_eq!(ledger.read(1_990, 100).unwrap(), before[1_990..]);
+    assert_eq!(ledger.read(700, 5).unwrap(), before[700..705]);
+    assert!(ledger.read(2_000, 5).unwrap().is_empty());
+    ledger.close();
+    assert_eq!(ledger.append(issuance(1)).await, Err(AppendError::Closed));
+
+    let verifier = Verifier::parse(ledger.verifier_key()).unwrap();
+    assert_eq!(
+        Checkpoint::open(&ledger.checkpoint(), &verifier).unwrap().size,
+        2_000
+    );
+
+    let again = open(&path).unwrap();
+    assert_eq!(again.head(), 2_000);
+    assert_eq!(again.read(0, 10_000).unwrap(), before);
+    assert_eq!(again.checkpoint(), ledger.checkpoint());
+    assert_eq!(again.append(issuance(9_999)).await, Ok(2_000));
+}
+
+#[tokio::test]
+async fn bytes_are_taken_only_when_they_are_an_entry() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(directory.path()).unwrap();
+    assert_eq!(ledger.append(issuance(1).encode()).await, Ok(0));
+    let refused = ledger.append(vec![1, 2, 3]).await;
+    assert_eq!(refused, Err(AppendError::Entry(EntryError::Truncated)));
+    assert_eq!(ledger.head(), 1);
+    assert_eq!(ledger.read(0, 1).unwrap(), [issuance(1)]);
+}
+
+#[tokio::test]
+async fn a_second_process_is_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(directory.path()).unwrap();
+    assert!(matches!(open(directory.path()), Err(OpenError::InUse)));
+    drop(ledger);
+    open(directory.path()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_sees_everything_and_a_miss_is_conclusive() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(directory.path()).unwrap();
+    append_all(&ledger, 0, 100).await;
+    let follower = Follower::start(ledger.clone(), clock(5_000)).await;
+    assert_eq!(follower.applied(), 100);
+    for number in 0..100 {
+        assert!(follower.look_up(&fingerprint(number)).is_some());
+    }
+    for number in 100..400 {
+        let index = ledger.append(issuance(number)).await.unwrap();
+        let provenance = follower.provenance(&fingerprint(number)).await;
+        assert!(matches!(provenance, Provenance::Recorded { index: found, .. } if found == index));
+        assert_eq!(
+            follower.provenance(&fingerprint(number + 10_000)).await,
+            Provenance::NotRecorded
+        );
+    }
+    ledger.close();
+    assert!(matches!(
+        follower.provenance(&fingerprint(7)).await,
+        Provenance::Recorded { .. }
+    ));
+    assert_eq!(
+        follower.provenance(&fingerprint(77_777)).await,
+        Provenance::CannotTell
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_misses_shares_its_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(directory.path()).unwrap();
+    let follower = Follower::start(ledger.clone(), clock(5_000)).await;
+    let tasks: Vec<_> = (0..1_000)
+        .map(|number| {
+            let follower = follower.clone();
+            tokio::spawn(async move { follower.provenance(&fingerprint(number)).await })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), Provenance::NotRecorded);
+    }
+    assert!(follower.barrier_reads() <= 1_000);
+    assert!(matches!(issuance(1), Entry::Issuance(_)));
+}
