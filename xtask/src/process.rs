@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 /// How often something outside is looked at again.
 const POLL: Duration = Duration::from_millis(50);
 /// A server on loopback is up within this, even on a busy machine.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 /// After this a server that was asked to stop is killed.
 const STOP_MAX: Duration = Duration::from_secs(10);
 

@@ -75,6 +75,11 @@ impl Run {
         }
     }
 
+    /// A log of its own, for work that is not a step.
+    pub(crate) fn log(&self, name: &str) -> Result<Log> {
+        Log::create(&self.logs, name)
+    }
+
     /// One step that is one command.
     pub(crate) fn command(&mut self, name: &str, mut command: Command) -> bool {
         self.step(name, |log| log.run(&mut command).map(|()| String::new()))

@@ -242,9 +242,8 @@ impl Splitter {
         let prefix = ["r", "br", "cr"]
             .into_iter()
             .find(|prefix| self.starts_with(prefix) && matches!(self.peek(prefix.len()), Some('"' | '#')))?;
-        let hashes = (0..)
-            .take_while(|ahead| self.peek(prefix.len() + ahead) == Some('#'))
-            .count();
+        let rest = self.text.get(self.at + prefix.len()..).unwrap_or_default();
+        let hashes = rest.iter().take_while(|it| **it == '#').count();
         (self.peek(prefix.len() + hashes) == Some('"')).then_some((prefix.len(), hashes))
     }
 

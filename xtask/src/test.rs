@@ -8,7 +8,7 @@ use crate::run::{Log, Run};
 use crate::{Usage, deny, first_run, fuzz, install, peers, tidy};
 
 /// The order in which everything runs: what is quick and tells most comes first.
-const AREAS: &[(&str, fn(&mut Run, &Options))] = &[
+const AREAS: &[(&str, Area)] = &[
     ("tidy", |run, _| tidy_area(run)),
     ("lint", |run, _| lint(run)),
     ("rust", |run, _| rust(run)),
@@ -21,6 +21,9 @@ const AREAS: &[(&str, fn(&mut Run, &Options))] = &[
 
 /// How often the crash test kills the process, unless told.
 const KILLS: u32 = 2_000;
+
+/// Adds the steps of an area to the run.
+type Area = fn(&mut Run, &Options);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Options {

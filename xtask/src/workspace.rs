@@ -56,12 +56,11 @@ impl Workspace {
             let Ok(bytes) = std::fs::read(root.join(path)) else {
                 continue;
             };
-            match String::from_utf8(bytes) {
-                Ok(text) => workspace.add(path, text),
-                Err(_) => {
-                    workspace.binaries.insert(path.to_owned());
-                    workspace.add_folders(path);
-                }
+            if let Ok(text) = String::from_utf8(bytes) {
+                workspace.add(path, text);
+            } else {
+                workspace.binaries.insert(path.to_owned());
+                workspace.add_folders(path);
             }
         }
         workspace.files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -24,12 +24,11 @@ fn banned_except(workspace: &Workspace, exempt: &[Exemption]) -> Vec<Finding> {
         let source = Source::parse(&file.text);
         for (call, instead) in BANNED {
             for (offset, _) in source.code.match_indices(call) {
-                match exempt.iter().find(|it| it.0 == file.path && it.1 == *call) {
-                    Some(exemption) => needed.push(*exemption),
-                    None => {
-                        let problem = format!("{call}: {instead}");
-                        findings.push(Finding::at(&file.path, source.line_of(offset), problem));
-                    }
+                let exemption = exempt.iter().find(|it| it.0 == file.path && it.1 == *call);
+                needed.extend(exemption.copied());
+                if exemption.is_none() {
+                    let problem = format!("{call}: {instead}");
+                    findings.push(Finding::at(&file.path, source.line_of(offset), problem));
                 }
             }
         }

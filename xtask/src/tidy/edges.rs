@@ -46,6 +46,9 @@ const NOT_IN_TOKEN: &[&str] = &[
 /// For each crate, the workspace crates it uses; the value tells whether tests alone do.
 type Edges = BTreeMap<String, BTreeMap<String, bool>>;
 
+/// What uses what, by name.
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
 /// The manifests and the table say the same.
 pub(crate) fn table(workspace: &Workspace) -> Vec<Finding> {
     let Some(page) = workspace.file(PAGE) else {
@@ -79,7 +82,10 @@ pub(crate) fn table(workspace: &Workspace) -> Vec<Finding> {
 
 /// The edges that must never be are not there.
 pub(crate) fn forbidden(workspace: &Workspace) -> Vec<Finding> {
-    let edges = edges(workspace);
+    let edges = edges(workspace).into_iter();
+    let edges: Graph = edges
+        .map(|(name, uses)| (name, uses.into_keys().collect()))
+        .collect();
     let mut findings = Vec::new();
     for &(from, to, why) in FORBIDDEN {
         for name in edges
@@ -129,11 +135,11 @@ fn in_words(uses: &BTreeMap<String, bool>) -> String {
     }
 }
 
-fn reaches<V>(edges: &BTreeMap<String, BTreeMap<String, V>>, from: &str, to: &str) -> bool {
+fn reaches(graph: &Graph, from: &str, to: &str) -> bool {
     let mut seen = BTreeSet::new();
     let mut open = vec![from];
     while let Some(name) = open.pop() {
-        for next in edges.get(name).into_iter().flat_map(BTreeMap::keys) {
+        for next in graph.get(name).into_iter().flatten() {
             if next == to {
                 return true;
             }
@@ -183,11 +189,11 @@ fn edges(workspace: &Workspace) -> Edges {
 }
 
 /// Every package in the lock file with what it depends on (versions merged: the question is only what is reached).
-fn locked_packages(workspace: &Workspace) -> BTreeMap<String, BTreeMap<String, ()>> {
+fn locked_packages(workspace: &Workspace) -> Graph {
     let lock = workspace
         .file("Cargo.lock")
         .and_then(|file| file.text.parse::<toml::Table>().ok());
-    let mut packages: BTreeMap<String, BTreeMap<String, ()>> = BTreeMap::new();
+    let mut packages: Graph = Graph::new();
     let listed = lock
         .as_ref()
         .and_then(|lock| lock.get("package"))
@@ -207,7 +213,7 @@ fn locked_packages(workspace: &Workspace) -> BTreeMap<String, BTreeMap<String, (
         packages
             .entry(name.to_owned())
             .or_default()
-            .extend(uses.map(|name| (name.to_owned(), ())));
+            .extend(uses.map(str::to_owned));
     }
     packages
 }

@@ -1,6 +1,7 @@
 //! The reason codes: each once, each on its page, each in a test.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::{Finding, sizes};
 use crate::source::Source;
@@ -104,7 +105,7 @@ fn test_text(file: &File) -> Option<String> {
     {
         return Some(file.text.clone());
     }
-    if !file.path.ends_with(".rs") {
+    if Path::new(&file.path).extension().is_none_or(|it| it != "rs") {
         return None;
     }
     let ranges = Source::parse(&file.text).test_lines();

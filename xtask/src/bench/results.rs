@@ -1,0 +1,104 @@
+//! What criterion left in `target/criterion`.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+/// One measured function.
+#[derive(Debug, PartialEq)]
+pub(super) struct Measured {
+    pub(super) group: String,
+    pub(super) function: String,
+    /// The parameter, if the bench has one.
+    pub(super) value: String,
+    /// Operations a second; elements a second where the bench declares them.
+    pub(super) per_second: f64,
+    pub(super) written: SystemTime,
+}
+
+/// All results below the folder that are newer than this.
+pub(super) fn measured_since(folder: &Path, since: Option<SystemTime>) -> Result<Vec<Measured>> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.context("cannot list criterion's results")?.path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name == "new") {
+                found.extend(read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+            } else if path.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    found.retain(|it| since.is_none_or(|since| it.written > since));
+    found.sort_by(|a, b| (&a.group, &a.value, &a.function).cmp(&(&b.group, &b.value, &b.function)));
+    Ok(found)
+}
+
+fn read(folder: &Path) -> Result<Option<Measured>> {
+    let (benchmark, estimates) = (folder.join("benchmark.json"), folder.join("estimates.json"));
+    if !benchmark.exists() || !estimates.exists() {
+        return Ok(None);
+    }
+    let json = |path: &PathBuf| -> Result<Value> { Ok(serde_json::from_slice(&std::fs::read(path)?)?) };
+    let mut measured = parse(&json(&benchmark)?, &json(&estimates)?);
+    if let Some(measured) = &mut measured {
+        measured.written = estimates.metadata()?.modified()?;
+    }
+    Ok(measured)
+}
+
+fn parse(benchmark: &Value, estimates: &Value) -> Option<Measured> {
+    let text = |name: &str| {
+        benchmark
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let nanoseconds = estimates.get("median")?.get("point_estimate")?.as_f64()?;
+    let elements = benchmark
+        .get("throughput")
+        .and_then(|it| it.get("Elements"))
+        .and_then(Value::as_f64);
+    Some(Measured {
+        group: text("group_id"),
+        function: text("function_id"),
+        value: text("value_str"),
+        per_second: elements.unwrap_or(1.0) * 1e9 / nanoseconds,
+        written: SystemTime::UNIX_EPOCH,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{Scratch, write};
+
+    #[test]
+    fn results_are_read_from_criterions_folder() {
+        let scratch = Scratch::create("criterion-test").unwrap();
+        let new = scratch.path.join("verify/countersign/new");
+        std::fs::create_dir_all(&new).unwrap();
+        let benchmark = r#"{"group_id":"verify","function_id":"countersign","value_str":"ES256","throughput":{"Elements":4}}"#;
+        write(&new.join("benchmark.json"), benchmark).unwrap();
+        write(
+            &new.join("estimates.json"),
+            r#"{"median":{"point_estimate":2000.0}}"#,
+        )
+        .unwrap();
+        let found = measured_since(&scratch.path, None).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].group.as_str(), found[0].value.as_str()),
+            ("verify", "ES256")
+        );
+        assert!((found[0].per_second - 2e6).abs() < 1.0);
+        assert_eq!(measured_since(&scratch.path, Some(found[0].written)).unwrap(), []);
+    }
+}
