@@ -1,0 +1,335 @@
+//! Sign, record, release: in this order, and nothing leaves that the ledger does not hold.
+
+use std::fmt;
+
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_ledger::{AppendError, Entry, Issuance, IssuanceKind};
+use countersign_token::Fingerprint;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::authority::Authority;
+use crate::grant::Grant;
+use crate::issuer::Issuer;
+
+/// The longest text in a grant. Longer ones only make headers that servers refuse.
+const TEXT_LENGTH_MAX: usize = 512;
+/// The most scopes in a grant.
+const SCOPES_MAX: usize = 64;
+
+/// Why no token was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The issuer is not one of this authority.
+    #[error("this authority has no such issuer")]
+    IssuerUnknown,
+    /// A value of the grant is empty, too long or holds a control character.
+    #[error("the grant's {0} is empty, too long or holds a control character")]
+    GrantInvalid(&'static str),
+    /// The lifetime asked for is zero or longer than the realm's longest.
+    #[error("the lifetime is not between one second and the realm's longest")]
+    LifetimeNotAllowed,
+    /// The subject token of an exchange has expired meanwhile.
+    #[error("the subject token has expired")]
+    SubjectExpired,
+    /// The issuer's key may not sign now.
+    #[error("the signing key is not active now")]
+    KeyNotActive,
+    /// The token would live longer than anything its key signs may.
+    #[error("the signing key could not outlive the token")]
+    KeyOutlived,
+    /// The cryptographic library failed.
+    #[error("the token could not be signed")]
+    SigningFailed,
+    /// The ledger did not take the record, so the token was thrown away.
+    #[error("the issuance could not be recorded: {0}")]
+    RecordFailed(#[from] AppendError),
+}
+
+impl IssueError {
+    /// A stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::IssuerUnknown => "issuer_unknown",
+            Self::GrantInvalid(_) => "grant_invalid",
+            Self::LifetimeNotAllowed => "lifetime_not_allowed",
+            Self::SubjectExpired => "subject_expired",
+            Self::KeyNotActive => "key_not_active",
+            Self::KeyOutlived => "key_outlived",
+            Self::SigningFailed => "signing_failed",
+            Self::RecordFailed(_) => "record_failed",
+        }
+    }
+
+    /// What to do next.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::IssuerUnknown => Some("use the `issuer` of a discovery document of this authority"),
+            Self::LifetimeNotAllowed => Some("ask for less, or raise the realm's lifetime_max_seconds"),
+            Self::KeyNotActive => Some("check the clock, and the issuer's keys with `countersign key list`"),
+            Self::RecordFailed(_) => {
+                Some("the token was not released; make the ledger writable and ask again")
+            }
+            Self::GrantInvalid(_) | Self::SubjectExpired | Self::KeyOutlived | Self::SigningFailed => None,
+        }
+    }
+}
+
+/// A token that the ledger holds.
+#[derive(Clone)]
+pub struct IssuedToken {
+    /// The token itself.
+    pub token: Zeroizing<String>,
+    /// Seconds until it expires, counted from its issuance.
+    pub expires_in: u64,
+    /// When it expires, in unix seconds.
+    pub expires_at: u64,
+    /// The scopes it carries.
+    pub scope: Vec<String>,
+    /// Its name in the ledger and in every log.
+    pub fingerprint: Fingerprint,
+    /// Its position in the ledger.
+    pub ledger_index: u64,
+    /// The key that signed it.
+    pub key_id: String,
+}
+
+impl fmt::Debug for IssuedToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "IssuedToken({} at {})",
+            self.fingerprint, self.ledger_index
+        )
+    }
+}
+
+impl Authority {
+    /// Issues a token in process: signed, recorded durably, then released.
+    pub async fn issue(&self, grant: Grant) -> Result<IssuedToken, IssueError> {
+        let issuer = self.issuer(&grant.issuer).ok_or(IssueError::IssuerUnknown)?;
+        // Held until the record is durable (see `Issuer::signer`), and taken before the time is read: a transition
+        // that we wait for opens the next key's window at a later second than now.
+        let signer = issuer.signer.read().await;
+        let now = self.now();
+        let expires_at = expiry(&grant, now, issuer.lifetime_seconds, issuer.lifetime_max_seconds)?;
+        let claims = claims(&grant, issuer, now, expires_at)?;
+        let (token, signing_input) = signer.sign(&claims, now, expires_at, issuer.lifetime_max_seconds)?;
+        let token = Zeroizing::new(token);
+        let hashed = token.as_bytes().get(..signing_input).unwrap_or_default();
+        let fingerprint = Fingerprint::of_signing_input(hashed);
+        let kind = if grant.exchanged.is_some() {
+            IssuanceKind::Exchanged
+        } else {
+            IssuanceKind::Access
+        };
+        let record = Issuance {
+            kind,
+            fingerprint: *fingerprint.as_bytes(),
+            issuer: issuer.ledger_id,
+            key: *signer.row().public.thumbprint(),
+            issued_at: now,
+            expires_at,
+            lineage: grant.exchanged.map(|exchanged| exchanged.lineage),
+        };
+        let ledger_index = self.ledger().append(Entry::Issuance(record)).await?;
+        Ok(IssuedToken {
+            token,
+            expires_in: expires_at.saturating_sub(now),
+            expires_at,
+            scope: grant.scope,
+            fingerprint,
+            ledger_index,
+            key_id: signer.row().key_id.clone(),
+        })
+    }
+}
+
+/// When the token expires: never later than the realm allows, nor than the subject token of an exchange.
+pub(crate) fn expiry(
+    grant: &Grant,
+    now: u64,
+    lifetime_seconds: u64,
+    lifetime_max_seconds: u64,
+) -> Result<u64, IssueError> {
+    let lifetime = grant.lifetime_seconds.unwrap_or(lifetime_seconds);
+    if lifetime == 0 || lifetime > lifetime_max_seconds {
+        return Err(IssueError::LifetimeNotAllowed);
+    }
+    let own = now.saturating_add(lifetime);
+    let expires_at = grant
+        .exchanged
+        .as_ref()
+        .map_or(own, |exchanged| own.min(exchanged.expires_at_max));
+    if expires_at > now {
+        Ok(expires_at)
+    } else {
+        Err(IssueError::SubjectExpired)
+    }
+}
+
+/// The claims of RFC 9068, with `tid` for tenants and `act` for exchanges.
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    exp: u64,
+    iat: u64,
+    jti: &'a str,
+    client_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Actor<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Actor<'a> {
+    sub: &'a str,
+}
+
+fn claims(grant: &Grant, issuer: &Issuer, now: u64, expires_at: u64) -> Result<Vec<u8>, IssueError> {
+    check_texts(grant)?;
+    let claims = Claims {
+        iss: &issuer.url,
+        sub: &grant.subject,
+        aud: &grant.audience,
+        exp: expires_at,
+        iat: now,
+        jti: &token_id()?,
+        client_id: &grant.client_id,
+        scope: &grant.scope.join(" "),
+        tid: issuer.tenant.as_deref(),
+        act: grant.exchanged.as_ref().map(|exchanged| Actor {
+            sub: &exchanged.actor,
+        }),
+        sid: grant.claims.session_id.as_deref(),
+        oid: grant.claims.object_id.as_deref(),
+        name: grant.claims.name.as_deref(),
+        email: grant.claims.email.as_deref(),
+    };
+    serde_json::to_vec(&claims).map_err(|_| IssueError::SigningFailed)
+}
+
+/// 128 random bits: no two tokens share an identifier, and nobody guesses one.
+fn token_id() -> Result<String, IssueError> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).map_err(|_| IssueError::SigningFailed)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn check_texts(grant: &Grant) -> Result<(), IssueError> {
+    let required = [
+        ("subject", &grant.subject),
+        ("client_id", &grant.client_id),
+        ("audience", &grant.audience),
+    ];
+    let optional = [
+        ("email", &grant.claims.email),
+        ("name", &grant.claims.name),
+        ("object_id", &grant.claims.object_id),
+        ("session_id", &grant.claims.session_id),
+    ];
+    let optional = optional
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, text.as_ref()?)));
+    for (name, text) in required.into_iter().chain(optional) {
+        if text.is_empty() || text.len() > TEXT_LENGTH_MAX || text.chars().any(char::is_control) {
+            return Err(IssueError::GrantInvalid(name));
+        }
+    }
+    let scopes =
+        grant.scope.len() <= SCOPES_MAX && grant.scope.iter().all(|scope| crate::config::is_scope(scope));
+    if scopes {
+        Ok(())
+    } else {
+        Err(IssueError::GrantInvalid("scope"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_ledger::Lineage;
+
+    use super::*;
+    use crate::grant::Exchanged;
+
+    fn grant() -> Grant {
+        Grant::new("https://i.example", "alice", "client", "https://mail.example")
+    }
+
+    fn check_expiry(
+        lifetime_seconds: Option<u64>,
+        subject_expires_at: Option<u64>,
+        expect: Result<u64, &str>,
+    ) {
+        let exchanged = subject_expires_at.map(|expires_at_max| Exchanged {
+            expires_at_max,
+            actor: "client".to_owned(),
+            lineage: Lineage {
+                parent: [0; 32],
+                root: [0; 32],
+            },
+        });
+        let grant = Grant {
+            lifetime_seconds,
+            exchanged,
+            ..grant()
+        };
+        assert_eq!(
+            expiry(&grant, 1_000, 600, 3_600).map_err(|error| error.code()),
+            expect
+        );
+    }
+
+    #[test]
+    fn a_token_lives_as_long_as_realm_and_subject_allow() {
+        check_expiry(None, None, Ok(1_600));
+        check_expiry(Some(60), None, Ok(1_060));
+        check_expiry(Some(3_600), None, Ok(4_600));
+        check_expiry(Some(3_601), None, Err("lifetime_not_allowed"));
+        check_expiry(Some(0), None, Err("lifetime_not_allowed"));
+        check_expiry(None, Some(1_200), Ok(1_200));
+        check_expiry(None, Some(9_999), Ok(1_600));
+        check_expiry(None, Some(1_000), Err("subject_expired"));
+    }
+
+    #[test]
+    fn texts_of_a_grant_are_checked() {
+        let check = |change: fn(&mut Grant), expect: bool| {
+            let mut grant = grant();
+            change(&mut grant);
+            assert_eq!(check_texts(&grant).is_ok(), expect);
+        };
+        check(|_| (), true);
+        check(|grant| grant.subject.clear(), false);
+        check(|grant| grant.audience = "a".repeat(513), false);
+        check(|grant| grant.client_id = "a\nb".to_owned(), false);
+        check(
+            |grant| grant.claims.email = Some("alice@contoso.example".to_owned()),
+            true,
+        );
+        check(|grant| grant.claims.name = Some(String::new()), false);
+        check(|grant| grant.scope = vec!["two words".to_owned()], false);
+    }
+
+    #[test]
+    fn token_ids_have_128_random_bits() {
+        let (first, second) = (token_id().unwrap(), token_id().unwrap());
+        assert_eq!(first.len(), 22);
+        assert_ne!(first, second);
+    }
+}

@@ -1,0 +1,252 @@
+//! The private keys at rest: made, sealed, announced in the ledger, and destroyed.
+//!
+//! Order of every change, so that a crash between any two steps leaves something the next start completes: intent
+//! (state) → sealed files → ledger events → rows (state, one transaction, which also drops the intent) → memory →
+//! destruction of private parts that no longer sign.
+
+use std::collections::BTreeMap;
+
+use countersign_ledger::{AppendError, Entry, KeyEvent, KeyStateCode, Ledger, issuer_id};
+use countersign_token::KeyState;
+use countersign_token::limits::CLOCK_SKEW_DEFAULT;
+
+use crate::config::SigningAlgorithm;
+use crate::durable::{self, FileError};
+use crate::layout::Layout;
+use crate::private_key::{KeyError, PrivateKey};
+use crate::seal::{SealError, SealingKey, key_context};
+use crate::state::{KeyRow, State, StateError, Transition};
+
+/// Why a key could not be made, kept or announced.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A private key could not be sealed or unsealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A private key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The state could not be read or changed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The ledger did not take the announcement.
+    #[error("the key event could not be recorded: {0}")]
+    Record(#[from] AppendError),
+    /// The sealed file opens, but holds another key than its row says.
+    #[error("a sealed file holds another key than the state says")]
+    KeyMismatch,
+}
+
+impl KeyringError {
+    /// A stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.code(),
+            Self::Seal(error) => error.code(),
+            Self::Key(_) => "key_unusable",
+            Self::State(error) => error.code(),
+            Self::Record(_) => "record_failed",
+            Self::KeyMismatch => "key_mismatch",
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Seal(error) => error.hint(),
+            Self::State(error) => error.hint(),
+            Self::Key(_) | Self::KeyMismatch => {
+                Some("restore `seal/`, `keys/` and the state from one backup")
+            }
+            Self::Record(_) => Some("nothing has changed; make the ledger writable and try again"),
+        }
+    }
+}
+
+/// The sealed keys of every realm, and the state that describes them.
+pub(crate) struct Keyring {
+    pub(crate) layout: Layout,
+    pub(crate) state: State,
+    ledger: Ledger,
+    seals: BTreeMap<String, SealingKey>,
+}
+
+/// What a new key is for.
+pub(crate) struct KeyOrder<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) realm: &'a str,
+    pub(crate) algorithm: SigningAlgorithm,
+    pub(crate) state: KeyState,
+    pub(crate) sign_from: u64,
+}
+
+impl Keyring {
+    pub(crate) fn new(layout: Layout, state: State, ledger: Ledger) -> Self {
+        Self {
+            layout,
+            state,
+            ledger,
+            seals: BTreeMap::new(),
+        }
+    }
+
+    /// Loads the realm's sealing key; makes it when the realm is new, and only then.
+    pub(crate) async fn open_realm(&mut self, realm: &str, now: u64) -> Result<(), KeyringError> {
+        let path = self.layout.sealing_key(realm);
+        let seal = if self.state.knows_realm(realm).await? {
+            SealingKey::load(&path)?
+        } else {
+            let seal = SealingKey::load_or_create(&path)?;
+            self.state.add_realm(realm, now).await?;
+            seal
+        };
+        self.seals.insert(realm.to_owned(), seal);
+        Ok(())
+    }
+
+    /// Makes keys and seals them durably. They mean nothing until a transition adds their rows.
+    pub(crate) async fn generate(
+        &self,
+        orders: &[KeyOrder<'_>],
+        now: u64,
+    ) -> Result<Vec<KeyRow>, KeyringError> {
+        let mut rows = Vec::with_capacity(orders.len());
+        for order in orders {
+            let (key, pkcs8) = PrivateKey::generate(order.algorithm)?;
+            let row = KeyRow {
+                key_id: key.public().key_id(),
+                issuer: order.issuer.to_owned(),
+                realm: order.realm.to_owned(),
+                algorithm: order.algorithm,
+                public: key.public().clone(),
+                state: order.state,
+                sign_from: order.sign_from,
+                sign_until: None,
+                created_at: now,
+                changed_at: now,
+            };
+            self.state
+                .intend(order.issuer, std::slice::from_ref(&row.key_id))
+                .await?;
+            let sealed = self
+                .seal(order.realm)?
+                .seal(&key_context(order.issuer, &row.key_id), &pkcs8)?;
+            durable::write_secret(&self.layout.sealed_key(&row.key_id), &sealed)?;
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    /// Unseals a private key.
+    pub(crate) fn load(&self, row: &KeyRow) -> Result<PrivateKey, KeyringError> {
+        let sealed = durable::read_secret(&self.layout.sealed_key(&row.key_id))?;
+        let pkcs8 = self
+            .seal(&row.realm)?
+            .unseal(&key_context(&row.issuer, &row.key_id), &sealed)?;
+        let key = PrivateKey::from_pkcs8(row.algorithm, &pkcs8)?;
+        if *key.public() == row.public {
+            Ok(key)
+        } else {
+            Err(KeyringError::KeyMismatch)
+        }
+    }
+
+    /// Announces a transition in the ledger, then applies it. Returns the next bundle number.
+    pub(crate) async fn commit(&self, transition: &Transition) -> Result<u64, KeyringError> {
+        for row in transition.changed.iter().chain(&transition.added) {
+            self.announce(row).await?;
+        }
+        Ok(self.state.apply(transition).await?)
+    }
+
+    /// Destroys a private part for good.
+    pub(crate) fn destroy(&self, key_id: &str) -> Result<(), KeyringError> {
+        Ok(durable::remove(&self.layout.sealed_key(key_id))?)
+    }
+
+    /// Clears what a crash left: key files that never got a row, private parts that should be gone, and ledger
+    /// events of a transition that did not happen, which the present state is announced after.
+    pub(crate) async fn recover(&self) -> Result<(), KeyringError> {
+        let rows = self.state.keys().await?;
+        let signs = |row: &KeyRow| matches!(row.state, KeyState::Active | KeyState::Staged);
+        for row in rows.iter().filter(|row| !signs(row)) {
+            self.destroy(&row.key_id)?;
+        }
+        for (key_id, issuer) in self.state.intents().await? {
+            tracing::warn!(issuer, key_id, "a key change was interrupted; undoing it");
+            self.destroy(&key_id)?;
+            for row in rows.iter().filter(|row| row.issuer == issuer && signs(row)) {
+                self.announce(row).await?;
+            }
+            self.state.forget_intent(&key_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Marks retired keys expired once nothing that they signed can still be valid.
+    pub(crate) async fn expire(
+        &self,
+        lifetime_max_seconds: impl Fn(&str) -> u64,
+        now: u64,
+    ) -> Result<(), KeyringError> {
+        let rows = self.state.keys().await?;
+        let changed: Vec<KeyRow> = rows
+            .iter()
+            .filter_map(|row| expired(row, &lifetime_max_seconds, now))
+            .collect();
+        if !changed.is_empty() {
+            self.commit(&Transition {
+                changed,
+                ..Transition::default()
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn announce(&self, row: &KeyRow) -> Result<(), KeyringError> {
+        let event = KeyEvent {
+            key: *row.public.thumbprint(),
+            issuer: issuer_id(&row.issuer),
+            state: state_code(row.state),
+            at: row.changed_at,
+            sign_from: row.sign_from,
+            sign_until: row.sign_until.unwrap_or(0),
+        };
+        self.ledger.append(Entry::Key(event)).await?;
+        Ok(())
+    }
+
+    fn seal(&self, realm: &str) -> Result<&SealingKey, KeyringError> {
+        let missing = || FileError::Missing(self.layout.sealing_key(realm));
+        self.seals.get(realm).ok_or_else(|| missing().into())
+    }
+}
+
+/// The row as expired, if it is time. `lifetime_max_seconds` is asked by realm.
+fn expired(row: &KeyRow, lifetime_max_seconds: impl Fn(&str) -> u64, now: u64) -> Option<KeyRow> {
+    let last = row.sign_until.filter(|_| row.state == KeyState::Retired)?;
+    let dead_from = last
+        .saturating_add(lifetime_max_seconds(&row.realm))
+        .saturating_add(CLOCK_SKEW_DEFAULT);
+    (now > dead_from).then(|| KeyRow {
+        state: KeyState::Expired,
+        changed_at: now,
+        ..row.clone()
+    })
+}
+
+const fn state_code(state: KeyState) -> KeyStateCode {
+    match state {
+        KeyState::Staged => KeyStateCode::Staged,
+        KeyState::Active => KeyStateCode::Active,
+        KeyState::Retired => KeyStateCode::Retired,
+        KeyState::Expired => KeyStateCode::Expired,
+        KeyState::Suspect => KeyStateCode::Suspect,
+        KeyState::Revoked => KeyStateCode::Revoked,
+    }
+}
