@@ -7,9 +7,9 @@ macro_rules! reasons {
     ($($variant:ident $code:literal $meaning:literal $cause:literal $remedy:literal;)*) => {
         /// Why a token or a request is refused. Ordered as the rules are checked.
         ///
-        /// The codes are stable; `docs/reasons.md` lists them.
+        /// The codes are stable; `docs/reasons.md` lists them. Exhaustive on purpose: whoever turns a reason into an
+        /// answer must place each new one by hand.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
         pub enum Reason {
             $(#[doc = $meaning] $variant,)*
         }
@@ -44,10 +44,26 @@ macro_rules! reasons {
 // One reason a paragraph: variant and code, then meaning, cause, remedy.
 reasons! {
     // The gate, before there is a token to look at.
+    RequestTooLarge "request_too_large"
+        "The request has more or longer headers than the gate reads."
+        "A client that collects cookies, or someone tries what a huge request does."
+        "Send fewer and shorter headers.";
     RequestMalformed "request_malformed"
         "The request cannot be read."
-        "A header that is not text, more than one credential in one request, or an `Authorization` header that is not `Bearer` and one token."
+        "An `Authorization` header that is not text, or not `Bearer` and one token."
         "Send the token once, as `Authorization: Bearer TOKEN`.";
+    AuthorizationRepeated "authorization_repeated"
+        "The request carries more than one credential."
+        "Two `Authorization` headers, or several joined by a comma: a way to show the gate one token and the service another."
+        "Send the token once, as `Authorization: Bearer TOKEN`.";
+    AuthorizationSchemeUnsupported "authorization_scheme_unsupported"
+        "The credential is not a bearer token."
+        "A client that authenticates with a password (`Basic`) or sends a bound token (`DPoP`)."
+        "Send the token as `Authorization: Bearer TOKEN`.";
+    TokenInQuery "token_in_query"
+        "The address of the request carries a token (`access_token`)."
+        "A client that sends its token in the address, where it ends up in logs and where the service might read one that nobody checked."
+        "Send the token as `Authorization: Bearer TOKEN` and nowhere else.";
     ForwardedHeaderMissing "forwarded_header_missing"
         "The proxy did not say which request it asks about."
         "The proxy's configuration does not pass the original method and path on."
