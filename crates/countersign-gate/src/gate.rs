@@ -1,0 +1,446 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::HeaderMap;
+use countersign_ledger::{Follower, IssuanceKind, Provenance};
+use countersign_token::{
+    Check, KeyState, ParsedToken, Reason, Resource, TrustBundle, VerifiedToken, dangerous,
+};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::bearer::{bearer, query_carries_token};
+use crate::clock::{ClockMs, rfc3339, seconds};
+use crate::config::{Config, Mode, ProvenanceRule};
+use crate::decision::{Decision, ProvenanceAnswer, Verdict};
+use crate::decision_log::DecisionLog;
+use crate::fetch::Fetcher;
+use crate::foreign::{ForeignKeys, Standing};
+use crate::forwarded::Forwarded;
+use crate::trust::{Trust, TrustKeeper, finished};
+use crate::validate::Problem;
+
+/// The most header lines a request may have. Browsers behind a proxy send some thirty.
+const HEADERS_MAX: usize = 96;
+
+/// The most bytes all header lines together may have. nginx takes 32 KiB from a caller by default.
+const HEADER_BYTES_MAX: usize = 48 * 1024;
+
+/// What a gate is made of.
+pub struct GateOptions {
+    /// What it protects and whom it trusts.
+    pub config: Config,
+    /// The data directory, where relative paths of the configuration start.
+    pub directory: PathBuf,
+    /// The authority's trust bundle; none when only foreign issuers are trusted.
+    pub bundle: Option<watch::Receiver<Arc<TrustBundle>>>,
+    /// The follower of the ledger. Without one nothing is known to be issued: resources in mode `enforce`
+    /// refuse everything.
+    pub follower: Option<Follower>,
+    /// The clock, in milliseconds.
+    pub clock_ms: ClockMs,
+}
+
+/// Why a gate does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration has problems.
+    #[error("the gate's configuration has {} problems, the first: {}", .0.len(), first(.0))]
+    Config(Vec<Problem>),
+    /// The decision log cannot be opened.
+    #[error("cannot open the decision log {}", .path.display())]
+    DecisionLog {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The trusted issuers contradict each other.
+    #[error("the trusted issuers contradict each other")]
+    Trust(#[source] countersign_token::RegistryError),
+    /// The HTTP client cannot be made.
+    #[error("cannot prepare fetching key sets")]
+    Client(#[source] reqwest::Error),
+    /// Not called from inside a tokio runtime.
+    #[error("a gate needs a tokio runtime around it")]
+    NoRuntime,
+}
+
+impl StartError {
+    /// The stable word for this cause.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "gate_config_invalid",
+            Self::DecisionLog { .. } => "decision_log_unusable",
+            Self::Trust(_) => "trust_contradictory",
+            Self::Client(_) => "key_fetch_unavailable",
+            Self::NoRuntime => "runtime_missing",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Config(_) => Some("countersign config check lists every problem"),
+            Self::DecisionLog { .. } => {
+                Some("set `decision_log` to a file in a directory this user may write")
+            }
+            Self::Trust(_) => {
+                Some("an issuer stands in the trust bundle or in the configuration, not in both")
+            }
+            Self::Client(_) => Some("check that the system's root certificates are installed"),
+            Self::NoRuntime => None,
+        }
+    }
+}
+
+fn first(problems: &[Problem]) -> String {
+    problems
+        .first()
+        .map(|problem| format!("{} {}", problem.path, problem.message))
+        .unwrap_or_default()
+}
+
+/// The request of a proxy: what the caller sent, and what the proxy's configuration asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// All header lines.
+    pub headers: &'a HeaderMap,
+    /// The query of the check URL, without the question mark: `resource=NAME`.
+    pub query: Option<&'a str>,
+}
+
+/// Decides which requests pass. Cheap to clone: all clones are one gate.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    resources: Vec<(Resource, Mode)>,
+    trust: Arc<TrustKeeper>,
+    follower: Option<Follower>,
+    log: DecisionLog,
+    clock_ms: ClockMs,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Gate {
+    /// Starts the gate, inside a tokio runtime. Key sets are fetched in the background: an unreachable
+    /// provider does not keep the gate from starting, its tokens are refused until it answers.
+    pub fn start(options: GateOptions) -> Result<Self, StartError> {
+        let GateOptions {
+            config,
+            directory,
+            bundle,
+            follower,
+            clock_ms,
+        } = options;
+        let problems = config.validate();
+        if !problems.is_empty() {
+            return Err(StartError::Config(problems));
+        }
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        let path = directory.join(&config.decision_log);
+        let log = DecisionLog::open(&path).map_err(|source| StartError::DecisionLog { path, source })?;
+        let foreign = config
+            .issuers
+            .iter()
+            .filter_map(|issuer| ForeignKeys::new(issuer, &directory));
+        let foreign = foreign.map(Arc::new).collect();
+        let fetcher = Fetcher::new().map_err(StartError::Client)?;
+        let clock = Arc::clone(&clock_ms);
+        let clock = Arc::new(move || seconds(clock()));
+        let trust = Arc::new(TrustKeeper::new(bundle, foreign, fetcher, clock).map_err(StartError::Trust)?);
+        let mut tasks = vec![runtime.spawn(Arc::clone(&trust).follow_bundle()).abort_handle()];
+        for keys in trust.all_foreign() {
+            let task = Arc::clone(&trust).follow_key_set(Arc::clone(keys), keys.turn_by_schedule());
+            tasks.push(runtime.spawn(task).abort_handle());
+        }
+        let resources = config
+            .resources
+            .iter()
+            .map(|resource| (resource.to_resource(), resource.mode))
+            .collect();
+        Ok(Self(Arc::new(Inner {
+            config,
+            resources,
+            trust,
+            follower,
+            log,
+            clock_ms,
+            tasks,
+        })))
+    }
+
+    /// Decides one request and writes the decision to the log. What cannot be logged is refused.
+    pub async fn decide(&self, request: &Request<'_>) -> Decision {
+        let started = Instant::now();
+        let gate = &*self.0;
+        let now_ms = (gate.clock_ms)();
+        let forwarded = Forwarded::read(gate.config.dialect, request.headers);
+        let mut decision = Decision::new(rfc3339(now_ms), &gate.config.name, forwarded);
+        match gate.judge(request, seconds(now_ms), &mut decision).await {
+            Ok(remark) => {
+                decision.decision = Verdict::Admit;
+                decision.reason = remark;
+            }
+            Err(reason) => decision.reason = Some(reason),
+        }
+        decision.duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if gate.log.append(&decision.to_line()).is_err() {
+            decision.decision = Verdict::Refuse;
+            decision.reason = Some(Reason::DecisionUnlogged);
+        }
+        decision
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn trust(&self) -> &Arc<TrustKeeper> {
+        &self.0.trust
+    }
+
+    pub(crate) fn follower(&self) -> Option<&Follower> {
+        self.0.follower.as_ref()
+    }
+
+    pub(crate) fn log(&self) -> &DecisionLog {
+        &self.0.log
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        seconds((self.0.clock_ms)())
+    }
+}
+
+impl Inner {
+    /// Cheap and unforgeable rules first, the ledger last. `Ok` may carry the reason that `observe` let pass.
+    async fn judge(
+        &self,
+        request: &Request<'_>,
+        now: u64,
+        decision: &mut Decision,
+    ) -> Result<Option<Reason>, Reason> {
+        within_limits(request.headers)?;
+        let (resource, mode) = self.resource(request.query)?;
+        decision.resource = Some(resource.name.clone());
+        decision.mode = Some(*mode);
+        let original = Forwarded::query(self.config.dialect, request.headers);
+        if [request.query.map(str::as_bytes), original]
+            .into_iter()
+            .flatten()
+            .any(query_carries_token)
+        {
+            return Err(Reason::TokenInQuery);
+        }
+        let text = bearer(request.headers)?;
+        let token = ParsedToken::parse(text).map_err(|refusal| refusal.reason)?;
+        decision.fingerprint = Some(token.fingerprint().to_string());
+        let (verified, recorded) = self.verify(&token, resource, now, decision).await?;
+        let mode = effective_mode(*mode, verified.key_state(), recorded);
+        let fingerprint = *verified.fingerprint().as_bytes();
+        decision.mode = Some(mode);
+        decision.note_verified(verified);
+        self.provenance(&fingerprint, mode, decision).await
+    }
+
+    /// The resource the proxy asks for. One parameter: a second one could be the caller's.
+    fn resource(&self, query: Option<&str>) -> Result<&(Resource, Mode), Reason> {
+        let pairs = query.unwrap_or_default().split('&');
+        let mut names = pairs.filter_map(|pair| pair.strip_prefix("resource="));
+        match (names.next(), names.next(), self.resources.as_slice()) {
+            (None, _, [single]) => Ok(single),
+            (Some(name), None, resources) => resources
+                .iter()
+                .find(|(resource, _)| resource.name == name)
+                .ok_or(Reason::ResourceUnknown),
+            _ => Err(Reason::ResourceUnknown),
+        }
+    }
+
+    /// The token rules against the trust in force, and whether this issuer's issuances are recorded at all.
+    async fn verify(
+        &self,
+        token: &ParsedToken,
+        resource: &Resource,
+        now: u64,
+        decision: &mut Decision,
+    ) -> Result<(VerifiedToken, ProvenanceRule), Reason> {
+        let mut looked_again = false;
+        loop {
+            let trust = self.trust.current();
+            decision.bundle = trust.bundle;
+            let check = Check {
+                registry: &trust.registry,
+                resource,
+                now,
+            };
+            let result = countersign_token::verify(token, &check).map_err(|refusal| refusal.reason);
+            let foreign = self.foreign_of(&trust, token);
+            if let Some(keys) = foreign
+                && !looked_again
+                && self.keys_may_change(keys, &result, now).await
+            {
+                looked_again = true;
+                continue;
+            }
+            let result = match foreign {
+                Some(keys) if depends_on_keys(&result) && !keys.usable(now) => Err(Reason::KeysUnavailable),
+                _ => result,
+            };
+            let rule = foreign.map_or(ProvenanceRule::Required, |keys| keys.config.provenance);
+            return match result {
+                Ok(verified) => Ok((verified, rule)),
+                Err(reason) => {
+                    decision.note_unverified(token, &trust.registry);
+                    Err(reason)
+                }
+            };
+        }
+    }
+
+    /// The foreign issuer this token claims to be from. The claim selects; it proves nothing.
+    fn foreign_of(&self, trust: &Trust, token: &ParsedToken) -> Option<&Arc<ForeignKeys>> {
+        let (record, _) = trust
+            .registry
+            .issuer(dangerous::Unverified::of(token).issuer()?)?;
+        self.trust.foreign(trust, record)
+    }
+
+    /// Whether it is worth looking again. Only a missing key ever causes or awaits a fetch, never a bad signature.
+    async fn keys_may_change(
+        &self,
+        keys: &Arc<ForeignKeys>,
+        result: &Result<VerifiedToken, Reason>,
+        now: u64,
+    ) -> bool {
+        if !depends_on_keys(result) {
+            return false;
+        }
+        match keys.standing(now) {
+            Standing::Usable => result.is_err() && self.trust.after_unknown_key(keys, now).await,
+            Standing::UnderWay(attempts) => finished(attempts).await,
+            Standing::Unusable => false,
+        }
+    }
+
+    /// Asks the ledger, now that the signature is proved, and weighs its answer by the mode.
+    async fn provenance(
+        &self,
+        fingerprint: &[u8; 32],
+        mode: Mode,
+        decision: &mut Decision,
+    ) -> Result<Option<Reason>, Reason> {
+        let answer = match mode {
+            Mode::Off => ProvenanceAnswer::NotAsked,
+            Mode::Observe | Mode::Enforce => {
+                let (answer, index) = self.ask_ledger(fingerprint).await;
+                decision.ledger_index = index;
+                answer
+            }
+        };
+        decision.provenance = Some(answer);
+        let reason = match answer {
+            ProvenanceAnswer::NotAsked | ProvenanceAnswer::Recorded => return Ok(None),
+            ProvenanceAnswer::NotRecorded => Reason::NeverIssued,
+            ProvenanceAnswer::CannotTell => Reason::ProvenanceUnknown,
+        };
+        if mode == Mode::Observe {
+            Ok(Some(reason))
+        } else {
+            Err(reason)
+        }
+    }
+
+    async fn ask_ledger(&self, fingerprint: &[u8; 32]) -> (ProvenanceAnswer, Option<u64>) {
+        let Some(follower) = &self.follower else {
+            return (ProvenanceAnswer::CannotTell, None);
+        };
+        match follower.provenance(fingerprint).await {
+            Provenance::Recorded { index, kind } => match kind {
+                IssuanceKind::Access | IssuanceKind::Exchanged | IssuanceKind::Foreign => {
+                    (ProvenanceAnswer::Recorded, Some(index))
+                }
+                // Issued, but as something that opens no door: never as an access token.
+                IssuanceKind::Id | IssuanceKind::Refresh => (ProvenanceAnswer::NotRecorded, Some(index)),
+            },
+            Provenance::NotRecorded => (ProvenanceAnswer::NotRecorded, None),
+            Provenance::CannotTell => (ProvenanceAnswer::CannotTell, None),
+        }
+    }
+}
+
+/// A suspect key counts only with the record, whatever the resource or the issuer's entry says.
+fn effective_mode(mode: Mode, state: KeyState, rule: ProvenanceRule) -> Mode {
+    match (state, rule) {
+        (KeyState::Suspect, _) => Mode::Enforce,
+        (_, ProvenanceRule::Off) => Mode::Off,
+        (_, ProvenanceRule::Required) => mode,
+    }
+}
+
+/// Whether other keys could have led to another result.
+fn depends_on_keys(result: &Result<VerifiedToken, Reason>) -> bool {
+    matches!(result, Ok(_) | Err(Reason::KeyUnknown))
+}
+
+fn within_limits(headers: &HeaderMap) -> Result<(), Reason> {
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if headers.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
+        return Err(Reason::RequestTooLarge);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suspect_key_needs_the_record_whatever_the_mode() {
+        for mode in [Mode::Off, Mode::Observe, Mode::Enforce] {
+            for rule in [ProvenanceRule::Off, ProvenanceRule::Required] {
+                assert_eq!(effective_mode(mode, KeyState::Suspect, rule), Mode::Enforce);
+            }
+            assert_eq!(
+                effective_mode(mode, KeyState::Active, ProvenanceRule::Off),
+                Mode::Off
+            );
+            assert_eq!(
+                effective_mode(mode, KeyState::Active, ProvenanceRule::Required),
+                mode
+            );
+        }
+    }
+
+    #[test]
+    fn too_many_or_too_long_headers_are_refused() {
+        let mut headers = HeaderMap::new();
+        for _ in 0..HEADERS_MAX {
+            headers.append("x-filler", "a".parse().unwrap());
+        }
+        assert_eq!(within_limits(&headers), Ok(()));
+        headers.append("x-filler", "a".parse().unwrap());
+        assert_eq!(within_limits(&headers), Err(Reason::RequestTooLarge));
+        let mut headers = HeaderMap::new();
+        headers.append("x-filler", "a".repeat(HEADER_BYTES_MAX).parse().unwrap());
+        assert_eq!(within_limits(&headers), Err(Reason::RequestTooLarge));
+    }
+}
