@@ -174,7 +174,7 @@ impl Claims {
             (Claim::NotBefore, Shape::Unsigned(time)) => self.not_before = Some(time),
             (Claim::IssuedAt, Shape::Unsigned(time)) => self.issued_at = Some(time),
             (Claim::Audience, Shape::Text(text)) if !text.is_empty() => {
-                self.audience = vec![text.into_owned()]
+                self.audience = vec![text.into_owned()];
             }
             (Claim::Audience, Shape::Texts(texts))
                 if !texts.is_empty() && !texts.iter().any(String::is_empty) =>

@@ -1,4 +1,59 @@
-//! Strict verification of JWT access tokens.
+//! Strict verification of JWT access tokens: a key belongs to one issuer, one realm and one time window.
+//!
+//! ```text
+//!  text ──▶ RawToken ──▶ ParsedToken ──▶ verify(token, check) ──▶ VerifiedToken
+//!           size, shape   base64url,        │                      or Refusal { reason }
+//!                         JSON, header      │
+//!                                           ├─ iss selects one IssuerRecord of the Registry
+//!                                           ├─ kid selects one KeyRecord inside that record
+//!                                           ├─ scope, state, signing window, then the signature
+//!                                           └─ times, audience, realm, tenant, scopes of the Resource
+//! ```
+//!
+//! What it does:
+//!
+//! - reads a token once and strictly: compact form only, canonical base64url, no member twice at any depth, a closed
+//!   list of header members;
+//! - checks one visible, ordered list of [`RULES`], each with a [`Reason`]; [`verify()`] stops at the first that does
+//!   not hold, [`explain`] shows all;
+//! - reads and writes key sets, key by key, with the reason for each key that is not taken;
+//! - verifies a client's assertion at a token endpoint ([`assertion`]).
+//!
+//! What it deliberately does not do:
+//!
+//! - no I/O, no clock, no background work: the caller brings keys and the time;
+//! - no signing, no shared secrets, no encryption, no `none`;
+//! - no key is ever taken from a token (`jku`, `jwk`, `x5u`, `x5c`), and none is tried that the token's issuer does not
+//!   own;
+//! - nothing is read from a token before it is verified, except through the module [`dangerous`];
+//! - a signature proves which key, not that the token was issued: that is the ledger's part. For a key that is
+//!   `suspect` ([`VerifiedToken::key_state`]) the caller must ask it.
+//!
+//! # Example
+//!
+//! ```
+//! use countersign_token::{
+//!     Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, ParsedToken, Registry, Resource, verify,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // One record an issuer: what it signs as, in which realm, for how long, and with which keys.
+//! let issuer = IssuerName::parse("https://login.example/{tenantid}/v2.0")?;
+//! let context = KeyContext { issuer: &issuer, realm: "enterprise", metadata: KeyMetadata::Assumed };
+//! let keys = KeySet::parse(br#"{"keys":[]}"#, &context)?;
+//! let registry = Registry::new(vec![IssuerRecord::new(issuer, "enterprise", 3_600, keys)])?;
+//!
+//! // What a token must be good for.
+//! let resource = Resource::new("mail", "https://mail.example", "enterprise");
+//!
+//! let check = Check { registry: &registry, resource: &resource, now: 1_700_000_000 };
+//! match ParsedToken::parse("eyJhbGciOiJub25lIn0.e30.").and_then(|token| verify(&token, &check)) {
+//!     Ok(token) => println!("{} of {}", token.subject(), token.issuer()),
+//!     Err(refusal) => assert_eq!(refusal.code(), "algorithm_none"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
 #![warn(clippy::arithmetic_side_effects)]
 
 pub mod assertion;
@@ -6,6 +61,7 @@ mod base64url;
 mod bundle;
 mod claims;
 pub mod dangerous;
+mod facts;
 mod fingerprint;
 mod header;
 mod issuer;

@@ -56,8 +56,8 @@ impl Registry {
 
     /// The key of this id that an issuer other than `record` has. Its appearance here is an alarm, not an unknown key.
     pub fn key_under_another_issuer(&self, key_id: &str, record: &IssuerRecord) -> Option<&KeyRecord> {
-        let others = self.records.iter().filter(|other| other.issuer != record.issuer);
-        others.filter_map(|other| other.keys.key(key_id)).next()
+        let mut others = self.records.iter().filter(|other| other.issuer != record.issuer);
+        others.find_map(|other| other.keys.key(key_id))
     }
 
     /// All issuers, in the order given.

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::claims::Claims;
+use crate::facts::{Facts, Verdict};
 use crate::fingerprint::{Fingerprint, Thumbprint};
+use crate::header::Header;
 use crate::key::{Algorithm, KeyRecord, KeyState};
 use crate::reason::{Reason, Refusal};
 use crate::registry::Registry;
 use crate::resource::Resource;
-use crate::rules::{Facts, Part, RULES, Rule, Test, Verdict, first_failure};
+use crate::rules::{Part, RULES, Rule, Test, first_failure};
 use crate::token::{Content, Frame, ParsedToken, RawToken, Reading, Thoroughness};
 
 /// What a token is checked against.
@@ -26,7 +28,7 @@ pub struct Check<'a> {
 impl<'a> Check<'a> {
     fn facts(
         &self,
-        header: Option<&'a crate::header::Header>,
+        header: Option<&'a Header>,
         claims: Option<&'a Claims>,
         signed: Option<&'a ParsedToken>,
     ) -> Facts<'a> {
@@ -37,7 +39,7 @@ impl<'a> Check<'a> {
 /// Checks every rule and stops at the first that does not hold.
 pub fn verify(token: &ParsedToken, check: &Check<'_>) -> Result<VerifiedToken, Refusal> {
     let content = &token.content;
-    let facts = Check { ..*check }.facts(Some(&content.header), Some(&content.claims), Some(token));
+    let facts = check.facts(Some(&content.header), Some(&content.claims), Some(token));
     if let Some(refusal) = first_failure(&facts) {
         return Err(refusal);
     }

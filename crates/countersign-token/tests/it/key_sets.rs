@@ -1,0 +1,307 @@
+//! Key sets: good keys are taken, bad ones refused one by one.
+
+use countersign_token::{
+    Algorithm, IssuerName, KeyContext, KeyMetadata, KeySet, KeyState, PublicKey, SigningWindow,
+    jwk_thumbprint,
+};
+use serde_json::{Value, json};
+
+use crate::world::{CONSUMER, Signer, TEMPLATE, TENANT, World, encode, tenant_issuer};
+
+fn parse(keys: &[Value], issuer: &str, metadata: KeyMetadata) -> KeySet {
+    let issuer = IssuerName::parse(issuer).unwrap();
+    let realm = if matches!(issuer, IssuerName::Exact(_)) {
+        "consumer"
+    } else {
+        "enterprise"
+    };
+    let context = KeyContext {
+        issuer: &issuer,
+        realm,
+        metadata,
+    };
+    KeySet::parse(json!({ "keys": keys }).to_string().as_bytes(), &context).unwrap()
+}
+
+/// The one key of a set: its fault, or `taken`.
+fn fault(key: &Value, issuer: &str, metadata: KeyMetadata) -> &'static str {
+    let set = parse(std::slice::from_ref(key), issuer, metadata);
+    match set.refused() {
+        [] => "taken",
+        [refusal] => refusal.reason.code(),
+        _ => panic!("one key, several refusals"),
+    }
+}
+
+fn changed(key: &Value, name: &str, value: Value) -> Value {
+    let mut key = key.clone();
+    match value {
+        Value::Null => drop(key.as_object_mut().unwrap().remove(name)),
+        value => key[name] = value,
+    }
+    key
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let world = World::new();
+    for record in world.registry.issuers() {
+        let text = record.keys.to_json().to_string();
+        let context = KeyContext {
+            issuer: &record.issuer,
+            realm: &record.realm,
+            metadata: KeyMetadata::Declared,
+        };
+        let read = KeySet::parse(text.as_bytes(), &context).unwrap();
+        assert!(read.refused().is_empty());
+        assert_eq!(read.to_json(), record.keys.to_json());
+        for key in record.keys.keys() {
+            let twin = read.key(key.id()).unwrap();
+            assert_eq!((twin.state(), twin.window()), (key.state(), key.window()));
+            assert_eq!((twin.issuer(), twin.realm()), (key.issuer(), key.realm()));
+            assert_eq!(jwk_thumbprint(&key.to_jwk()).unwrap().to_base64url(), key.id());
+        }
+    }
+}
+
+#[test]
+fn bad_keys_are_refused_with_their_reason() {
+    let ec = World::new().key("consumer").record.to_jwk();
+    let okp = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "o", "x": encode([7; 32]) });
+    let modulus = |bytes: usize| encode([vec![0x80], vec![1; bytes - 1]].concat());
+    let rsa = json!({ "kty": "RSA", "kid": "r", "n": modulus(256), "e": "AQAB" });
+    let x = ec["x"].as_str().unwrap();
+    let cases = [
+        (&ec, "kid", json!(null), "key_id_missing"),
+        (&ec, "kid", json!(""), "key_id_invalid"),
+        (&ec, "kid", json!(5), "key_id_invalid"),
+        (&ec, "kid", json!("a\u{7}"), "key_id_invalid"),
+        (&ec, "kid", json!("k".repeat(300)), "key_id_invalid"),
+        (&ec, "kty", json!(null), "key_type_missing"),
+        (&ec, "kty", json!("oct"), "key_symmetric"),
+        (&ec, "k", json!("AAAA"), "key_symmetric"),
+        (&ec, "d", json!("AAAA"), "key_private"),
+        (&rsa, "p", json!("AAAA"), "key_private"),
+        (&ec, "kty", json!("EC2"), "key_type_unsupported"),
+        (&ec, "crv", json!("P-384"), "key_type_unsupported"),
+        (&ec, "crv", json!(null), "key_component_missing"),
+        (&okp, "crv", json!("X25519"), "key_type_unsupported"),
+        (&ec, "use", json!("enc"), "key_use_not_signature"),
+        (&ec, "use", json!(["sig"]), "key_member_invalid"),
+        (&ec, "key_ops", json!(["verify"]), "taken"),
+        (&ec, "key_ops", json!(["encrypt"]), "key_operations_not_verify"),
+        (&ec, "key_ops", json!([]), "key_operations_not_verify"),
+        (&ec, "key_ops", json!("verify"), "key_member_invalid"),
+        (&ec, "alg", json!("ES384"), "key_algorithm_unsupported"),
+        (&ec, "alg", json!(null), "taken"),
+        (&rsa, "alg", json!("RS256"), "taken"),
+        (&rsa, "alg", json!("PS256"), "key_algorithm_unsupported"),
+        (&rsa, "alg", json!("RS1"), "key_algorithm_unsupported"),
+        (&rsa, "alg", json!("HS256"), "key_algorithm_unsupported"),
+        (&ec, "x", json!(null), "key_component_missing"),
+        (&ec, "x", json!(""), "key_member_invalid"),
+        (&ec, "x", json!(format!("{x}=")), "key_base64url_invalid"),
+        (&ec, "x", json!(encode([1; 31])), "key_point_invalid"),
+        (&ec, "x", json!(encode([1; 33])), "key_point_invalid"),
+        (&ec, "x", json!(encode([1; 32])), "key_point_invalid"),
+        (&ec, "y", json!(x), "key_point_invalid"),
+        (&okp, "x", json!(encode([7; 31])), "key_point_invalid"),
+        (&okp, "x", json!(encode([0; 32])), "key_point_invalid"),
+        (&okp, "x", json!(encode([0xff; 32])), "key_point_invalid"),
+        (&rsa, "n", json!(modulus(128)), "key_rsa_modulus_too_small"),
+        (
+            &rsa,
+            "n",
+            json!(encode([vec![0x7f], vec![1; 255]].concat())),
+            "key_rsa_modulus_too_small",
+        ),
+        (&rsa, "n", json!(modulus(1_024)), "taken"),
+        (&rsa, "n", json!(modulus(1_025)), "key_rsa_modulus_too_large"),
+        (
+            &rsa,
+            "n",
+            json!(encode([vec![0], vec![0x81; 256]].concat())),
+            "key_rsa_modulus_invalid",
+        ),
+        (&rsa, "n", json!(encode([0x80; 256])), "key_rsa_modulus_invalid"),
+        (&rsa, "e", json!("AQ"), "key_rsa_exponent_invalid"),
+        (&rsa, "e", json!("Aw"), "key_rsa_exponent_invalid"),
+        (&rsa, "e", json!("AQAC"), "key_rsa_exponent_invalid"),
+        (&rsa, "e", json!("AAEAAQ"), "key_rsa_exponent_invalid"),
+        (&rsa, "e", json!("AQABAQAB"), "key_rsa_exponent_invalid"),
+        (&rsa, "e", json!("AQABC"), "key_base64url_invalid"),
+        (
+            &rsa,
+            "x5c",
+            json!(["not a certificate, and never looked at"]),
+            "taken",
+        ),
+        (&ec, "iss", json!("https://evil.example"), "key_issuer_foreign"),
+    ];
+    for (key, name, value, expected) in cases {
+        let found = fault(&changed(key, name, value.clone()), CONSUMER, KeyMetadata::Assumed);
+        assert_eq!(found, expected, "{}: {name} = {value:.60}", key["kty"]);
+    }
+    for entry in [json!(null), json!(1), json!("key"), json!([])] {
+        assert_eq!(fault(&entry, CONSUMER, KeyMetadata::Assumed), "key_not_an_object");
+    }
+}
+
+#[test]
+fn declared_keys_must_state_their_scope() {
+    let key = World::new().key("consumer").record.to_jwk();
+    for (name, value, expected) in [
+        ("iss", json!(null), "key_issuer_missing"),
+        ("iss", json!("https://id.example"), "key_issuer_foreign"),
+        ("iss", json!(TEMPLATE), "key_issuer_foreign"),
+        ("iss", json!(""), "key_member_invalid"),
+        ("cs_realm", json!(null), "key_realm_missing"),
+        ("cs_realm", json!("enterprise"), "key_realm_foreign"),
+        ("cs_state", json!(null), "key_state_missing"),
+        ("cs_state", json!("Active"), "key_state_unknown"),
+        ("cs_sign_from", json!(null), "key_window_missing"),
+        ("cs_sign_from", json!("0"), "key_window_invalid"),
+        ("cs_sign_from", json!(-1), "key_window_invalid"),
+        ("cs_sign_until", json!(1), "key_window_invalid"),
+        ("cs_sign_until", json!("never"), "key_window_invalid"),
+        ("cs_sign_until", json!(u64::MAX), "taken"),
+    ] {
+        let found = fault(
+            &changed(&key, name, value.clone()),
+            CONSUMER,
+            KeyMetadata::Declared,
+        );
+        assert_eq!(found, expected, "{name} = {value}");
+    }
+}
+
+#[test]
+fn a_key_under_a_template_must_say_whose_it_is() {
+    let key = World::new().key("consumer").record.to_jwk();
+    let key = changed(&key, "iss", json!(null));
+    assert_eq!(fault(&key, CONSUMER, KeyMetadata::Assumed), "taken");
+    assert_eq!(fault(&key, TEMPLATE, KeyMetadata::Assumed), "key_issuer_missing");
+    for (name, value, expected) in [
+        ("issuer", json!(TEMPLATE), "taken"),
+        ("issuer", json!(tenant_issuer(TENANT)), "taken"),
+        ("iss", json!(tenant_issuer(TENANT)), "taken"),
+        ("issuer", json!(tenant_issuer("common")), "key_issuer_foreign"),
+        ("issuer", json!(" "), "key_issuer_foreign"),
+        ("issuer", json!(7), "key_member_invalid"),
+    ] {
+        assert_eq!(
+            fault(&changed(&key, name, value), TEMPLATE, KeyMetadata::Assumed),
+            expected
+        );
+    }
+}
+
+#[test]
+fn a_key_id_that_stands_twice_is_nobodys() {
+    let world = World::new();
+    let (a, b) = (
+        world.key("consumer").record.to_jwk(),
+        world.key("consumer-retired").record.to_jwk(),
+    );
+    let twin = changed(&b, "kid", a["kid"].clone());
+    let set = parse(
+        &[a.clone(), twin.clone(), b.clone()],
+        CONSUMER,
+        KeyMetadata::Assumed,
+    );
+    assert_eq!((set.len(), set.refused().len()), (1, 1));
+    assert!(set.key(a["kid"].as_str().unwrap()).is_none());
+    // Also when the twin is refused for a reason of its own.
+    let set = parse(
+        &[a, changed(&twin, "use", json!("enc")), b],
+        CONSUMER,
+        KeyMetadata::Assumed,
+    );
+    let codes: Vec<_> = set
+        .refused()
+        .iter()
+        .map(|refusal| refusal.reason.code())
+        .collect();
+    assert_eq!(
+        (set.len(), codes),
+        (1, vec!["key_use_not_signature", "key_id_repeated"])
+    );
+}
+
+#[test]
+fn a_bad_key_does_not_take_the_good_ones_with_it() {
+    let world = World::new();
+    let good = world.key("consumer").record.to_jwk();
+    let set = parse(
+        &[json!({ "kty": "oct", "k": "AAAA" }), good, json!(7)],
+        CONSUMER,
+        KeyMetadata::Declared,
+    );
+    assert_eq!((set.len(), set.refused().len()), (1, 2));
+}
+
+#[test]
+fn documents_that_are_no_key_set_are_refused() {
+    let issuer = IssuerName::parse(CONSUMER).unwrap();
+    let context = KeyContext {
+        issuer: &issuer,
+        realm: "consumer",
+        metadata: KeyMetadata::Assumed,
+    };
+    let many = format!("{{\"keys\":[{}]}}", vec!["1"; 600].join(","));
+    for (text, code) in [
+        ("", "key_set_json_invalid"),
+        ("<html>", "key_set_json_invalid"),
+        ("[]", "key_set_json_invalid"),
+        ("{}{}", "key_set_json_invalid"),
+        ("{}", "key_set_keys_missing"),
+        ("{\"keys\":{}}", "key_set_keys_missing"),
+        ("{\"keys\":[],\"keys\":[]}", "key_set_member_repeated"),
+        (
+            "{\"keys\":[{\"kid\":\"a\",\"kid\":\"b\"}]}",
+            "key_set_member_repeated",
+        ),
+        (&"[".repeat(100), "key_set_too_complex"),
+        (&many, "key_set_too_large"),
+        (&" ".repeat(300_000), "key_set_too_large"),
+    ] {
+        assert_eq!(
+            KeySet::parse(text.as_bytes(), &context).unwrap_err().code(),
+            code,
+            "{text:.40}"
+        );
+    }
+    assert!(KeySet::parse(b"{\"keys\":[]}", &context).unwrap().is_empty());
+}
+
+#[test]
+fn raw_components_are_checked_too() {
+    let signer = Signer::es256();
+    assert_eq!(signer.public().algorithm(), Algorithm::Es256);
+    for point in [&[][..], &[4; 65], &[2; 33], &[4; 64]] {
+        assert_eq!(
+            PublicKey::from_es256_point(point).unwrap_err().code(),
+            "key_point_invalid"
+        );
+    }
+    let weak = [
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    ];
+    for hex in weak {
+        let bytes: Vec<u8> = (0..32)
+            .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        assert!(PublicKey::from_ed25519(&bytes).is_err(), "{hex}");
+    }
+    let key = World::new()
+        .key("consumer")
+        .record
+        .with_state(KeyState::Suspect)
+        .with_window(SigningWindow::OPEN);
+    assert_eq!(key.to_jwk()["cs_state"], "suspect");
+    assert_eq!(key.to_jwk()["cs_sign_from"], 0);
+}

@@ -1,0 +1,17 @@
+//! Tokens are signed here, with keys made here; the crate itself cannot sign.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod assertions;
+mod explanations;
+mod key_sets;
+mod properties;
+mod reasons_page;
+mod registries;
+mod rules;
+mod vectors;
+mod world;

@@ -1,0 +1,42 @@
+//! `docs/reasons.md` is made from the enum.
+
+use std::path::PathBuf;
+
+use countersign_token::{Reason, reasons_markdown};
+
+fn page() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reasons.md")
+}
+
+#[test]
+fn the_page_has_exactly_the_codes_and_texts_of_the_enum() {
+    let text = std::fs::read_to_string(page()).expect("docs/reasons.md");
+    assert!(
+        text == reasons_markdown(),
+        "run: cargo test -p countersign-token -- --ignored write_reasons_page"
+    );
+}
+
+#[test]
+#[ignore = "writes docs/reasons.md"]
+#[expect(clippy::disallowed_methods, reason = "a generator of a page, run by hand")]
+fn write_reasons_page() {
+    std::fs::write(page(), reasons_markdown()).unwrap();
+}
+
+#[test]
+fn codes_others_rely_on_exist() {
+    // The gate's own reasons; who checks them is the gate, what they are called is decided here.
+    for (reason, code) in [
+        (Reason::RequestMalformed, "request_malformed"),
+        (Reason::ForwardedHeaderMissing, "forwarded_header_missing"),
+        (Reason::ResourceUnknown, "resource_unknown"),
+        (Reason::TokenMissing, "token_missing"),
+        (Reason::NeverIssued, "never_issued"),
+        (Reason::ProvenanceUnknown, "provenance_unknown"),
+        (Reason::KeysUnavailable, "keys_unavailable"),
+        (Reason::DecisionUnlogged, "decision_unlogged"),
+    ] {
+        assert_eq!(reason.as_str(), code);
+    }
+}
