@@ -58,11 +58,13 @@ impl Run {
             Ok((log, Err(error))) => {
                 self.failed += 1;
                 let shown = log.path.strip_prefix(workspace::root()).unwrap_or(&log.path);
+                let problem = format!("{error:#}");
+                let problem = problem.lines().next().unwrap_or_default();
                 print::out(&row(
                     "FAIL",
                     name,
                     seconds,
-                    &format!("{error:#} ({})", shown.display()),
+                    &format!("{problem} ({})", shown.display()),
                 ));
                 print::out(&log.tail());
                 false
@@ -100,14 +102,10 @@ fn row(outcome: &str, name: &str, seconds: f64, note: &str) -> String {
 
 impl Log {
     fn create(folder: &Path, name: &str) -> Result<Self> {
-        let kept = |it: char| {
-            if it.is_ascii_alphanumeric() {
-                it.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        };
-        let file: String = name.chars().map(kept).collect();
+        let words = name
+            .split(|it: char| !it.is_ascii_alphanumeric())
+            .filter(|it| !it.is_empty());
+        let file = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
         let path = folder.join(format!("{file}.log"));
         File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { path })

@@ -5,7 +5,8 @@ use anyhow::Result;
 
 use crate::process::cargo;
 use crate::run::{Log, Run};
-use crate::{Usage, deny, first_run, fuzz, install, peers, tidy};
+use crate::tidy::manifests;
+use crate::{Usage, deny, first_run, fuzz, install, peers, tidy, workspace};
 
 /// The order in which everything runs: what is quick and tells most comes first.
 const AREAS: &[(&str, Area)] = &[
@@ -74,16 +75,27 @@ fn tidy_area(run: &mut Run) {
 }
 
 fn lint(run: &mut Run) {
-    let mut format = cargo(120);
-    format.args(["fmt", "--check"]);
-    run.command("lint: cargo fmt", format);
-    let mut clippy = cargo(1200);
-    clippy.args(["clippy", "--locked", "--all-targets", "--", "-D", "warnings"]);
-    run.command("lint: cargo clippy", clippy);
-    let mut doc = cargo(1200);
-    doc.args(["doc", "--locked", "--no-deps"])
-        .env("RUSTDOCFLAGS", "-D warnings");
-    run.command("lint: cargo doc", doc);
+    for (name, manifest) in [
+        ("lint: cargo fmt", "Cargo.toml"),
+        ("lint: cargo fmt, fuzz", "fuzz/Cargo.toml"),
+    ] {
+        let mut format = cargo(120);
+        format.args(["fmt", "--check", "--manifest-path", manifest]);
+        run.command(name, format);
+    }
+    for lane in lanes() {
+        let mut clippy = cargo(1200);
+        clippy
+            .args(["clippy", "--locked", "--all-targets"])
+            .args(lane.selection());
+        clippy.args(["--", "-D", "warnings"]);
+        run.command(&lane.name("lint: cargo clippy"), clippy);
+        let mut doc = cargo(1200);
+        doc.args(["doc", "--locked", "--no-deps"])
+            .args(lane.selection())
+            .env("RUSTDOCFLAGS", "-D warnings");
+        run.command(&lane.name("lint: cargo doc"), doc);
+    }
 }
 
 fn rust(run: &mut Run) {
@@ -91,10 +103,36 @@ fn rust(run: &mut Run) {
         install::programs(&["c++", "git", "python3"], log)?;
         Ok(String::new())
     });
-    run.step("rust: cargo test", |log| {
-        log.run(cargo(1500).args(["test", "--locked"]))?;
-        Ok(format!("{} tests", tests_passed(&log.text())))
-    });
+    for lane in lanes() {
+        run.step(&lane.name("rust: cargo test"), |log| {
+            log.run(cargo(1500).args(["test", "--locked"]).args(lane.selection()))?;
+            Ok(format!("{} tests", tests_passed(&log.text())))
+        });
+    }
+}
+
+/// What is built together: the default members, or one crate that stands apart.
+struct Lane(Option<&'static str>);
+
+impl Lane {
+    fn selection(&self) -> Vec<&'static str> {
+        self.0.map_or(Vec::new(), |package| vec!["-p", package])
+    }
+
+    fn name(&self, step: &str) -> String {
+        self.0
+            .map_or(step.to_owned(), |package| format!("{step}, {package}"))
+    }
+}
+
+/// The default members first, then each crate with a lane of its own. Never mixed: other packages selected means
+/// other features of shared crates, and everything is built again.
+fn lanes() -> Vec<Lane> {
+    let apart = manifests::OWN_LANE.iter().copied();
+    let there = apart.filter(|it| workspace::root().join("crates").join(it).is_dir());
+    std::iter::once(Lane(None))
+        .chain(there.map(|it| Lane(Some(it))))
+        .collect()
 }
 
 /// The sum of all `test result: ok. N passed` lines.

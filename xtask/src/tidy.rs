@@ -8,7 +8,7 @@ mod calls;
 mod edges;
 mod exemptions;
 mod links;
-mod manifests;
+pub(crate) mod manifests;
 mod reasons;
 mod sizes;
 mod words;
@@ -63,6 +63,10 @@ const RULES: &[Rule] = &[
     Rule {
         name: "manifests describe their crate and take the lints",
         check: manifests::complete,
+    },
+    Rule {
+        name: "every crate has one build lane",
+        check: manifests::lanes,
     },
     Rule {
         name: "crate roots say what they are",
@@ -133,7 +137,7 @@ pub(crate) fn report() -> Result<String> {
     let checkout = Workspace::load(&workspace::root())?;
     let results = check(&checkout);
     let text = as_text(&results, &sizes::large_files(&checkout));
-    ensure!(is_clean(&results), "\n{text}");
+    ensure!(is_clean(&results), "a house rule is broken\n{text}");
     Ok(text)
 }
 

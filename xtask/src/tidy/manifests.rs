@@ -4,7 +4,7 @@ use super::Finding;
 use crate::workspace::{File, Workspace};
 
 /// The manifests of workspace members, with their files.
-pub(crate) fn packages(workspace: &Workspace) -> impl Iterator<Item = (&File, toml::Table)> {
+pub(super) fn packages(workspace: &Workspace) -> impl Iterator<Item = (&File, toml::Table)> {
     let is_member = |path: &str| {
         path == "xtask/Cargo.toml" || (path.starts_with("crates/") && path.matches('/').count() == 2)
     };
@@ -14,12 +14,12 @@ pub(crate) fn packages(workspace: &Workspace) -> impl Iterator<Item = (&File, to
 }
 
 /// The package's name.
-pub(crate) fn name(manifest: &toml::Table) -> Option<&str> {
+pub(super) fn name(manifest: &toml::Table) -> Option<&str> {
     manifest.get("package")?.get("name")?.as_str()
 }
 
 /// A description, the workspace's lints, and a folder of the same name.
-pub(crate) fn complete(workspace: &Workspace) -> Vec<Finding> {
+pub(super) fn complete(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, manifest) in packages(workspace) {
         let package = manifest.get("package");
@@ -44,8 +44,40 @@ pub(crate) fn complete(workspace: &Workspace) -> Vec<Finding> {
     findings
 }
 
+/// Crates that are built by themselves, because what they depend on costs more than everything else.
+pub(crate) const OWN_LANE: &[&str] = &["countersign-hunt"];
+
+/// Every crate is a default member, or has a lane of its own: one that is neither would be tested by nobody.
+pub(super) fn lanes(workspace: &Workspace) -> Vec<Finding> {
+    const ROOT: &str = "Cargo.toml";
+    let root = workspace
+        .file(ROOT)
+        .and_then(|file| file.text.parse::<toml::Table>().ok());
+    let defaults = root
+        .as_ref()
+        .and_then(|it| it.get("workspace")?.get("default-members")?.as_array());
+    let Some(defaults) = defaults else {
+        return vec![Finding::of(ROOT, "has no default-members")];
+    };
+    let defaults: Vec<&str> = defaults.iter().filter_map(toml::Value::as_str).collect();
+    let mut findings = Vec::new();
+    for (file, manifest) in packages(workspace) {
+        let folder = file.path.trim_end_matches("/Cargo.toml");
+        let apart = name(&manifest).is_some_and(|name| OWN_LANE.contains(&name));
+        if defaults.contains(&folder) == apart {
+            let problem = if apart {
+                "is a default member"
+            } else {
+                "is no default member"
+            };
+            findings.push(Finding::of(ROOT, format!("{folder} {problem}")));
+        }
+    }
+    findings
+}
+
 /// `//!` on the first line of every library and binary.
-pub(crate) fn headers(workspace: &Workspace) -> Vec<Finding> {
+pub(super) fn headers(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, _) in packages(workspace) {
         let folder = file.path.trim_end_matches("Cargo.toml");
@@ -85,6 +117,25 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_crate_outside_both_lanes_is_found() {
+        let root = ("Cargo.toml", "[workspace]\ndefault-members = [\"crates/cat\"]\n");
+        let hunt = (
+            "crates/countersign-hunt/Cargo.toml",
+            "[package]\nname = \"countersign-hunt\"\n",
+        );
+        let dog = ("crates/dog/Cargo.toml", "[package]\nname = \"dog\"\n");
+        let cat = ("crates/cat/Cargo.toml", GOOD);
+        assert_eq!(lanes(&Workspace::of(&[root, cat, hunt])), []);
+        assert_eq!(lanes(&Workspace::of(&[root, cat, hunt, dog])).len(), 1);
+        let mixed = (
+            "Cargo.toml",
+            "[workspace]\ndefault-members = [\"crates/countersign-hunt\"]\n",
+        );
+        assert_eq!(lanes(&Workspace::of(&[mixed, hunt])).len(), 1);
+        assert_eq!(lanes(&Workspace::of(&[cat])).len(), 1);
     }
 
     #[test]
