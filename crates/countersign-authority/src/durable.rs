@@ -79,6 +79,16 @@ pub(crate) fn create_directory(path: &Path) -> Result<(), FileError> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
+/// Makes an empty file for the owner alone, unless there is a file: somebody else fills it.
+pub(crate) fn create_private(path: &Path) -> Result<(), FileError> {
+    let open = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(SECRET_MODE)
+        .open(path);
+    open.map(drop).map_err(at(path))
+}
+
 /// Writes a secret so that after a crash the file holds the old bytes or the new ones, never a part.
 ///
 /// There is one writer (the directory's lock), hence one temporary name, which the next attempt overwrites.

@@ -196,7 +196,7 @@ impl Keyring {
         let rows = self.state.keys().await?;
         let changed: Vec<KeyRow> = rows
             .iter()
-            .filter_map(|row| expired(row, &lifetime_max_seconds, now))
+            .filter_map(|row| expired(row, lifetime_max_seconds(&row.realm), now))
             .collect();
         if !changed.is_empty() {
             self.commit(&Transition {
@@ -227,13 +227,13 @@ impl Keyring {
     }
 }
 
-/// The row as expired, if it is time. `lifetime_max_seconds` is asked by realm.
-fn expired(row: &KeyRow, lifetime_max_seconds: impl Fn(&str) -> u64, now: u64) -> Option<KeyRow> {
+/// The row as expired, if nothing that its key signed can still be valid.
+pub(crate) fn expired(row: &KeyRow, lifetime_max_seconds: u64, now: u64) -> Option<KeyRow> {
     let last = row.sign_until.filter(|_| row.state == KeyState::Retired)?;
-    let dead_from = last
-        .saturating_add(lifetime_max_seconds(&row.realm))
+    let dead_after = last
+        .saturating_add(lifetime_max_seconds)
         .saturating_add(CLOCK_SKEW_DEFAULT);
-    (now > dead_from).then(|| KeyRow {
+    (now > dead_after).then(|| KeyRow {
         state: KeyState::Expired,
         changed_at: now,
         ..row.clone()

@@ -198,6 +198,7 @@ async fn open_state(layout: &Layout, base_url: &BaseUrl, ledger: &Ledger) -> Res
     if !exists(&path) && ledger.head() > 0 {
         return Err(OpenError::StateMissing(path));
     }
+    durable::create_private(&path)?;
     let state = State::open(&path).await?;
     match state.meta("base_url").await? {
         None if ledger.head() > 0 => return Err(OpenError::StateMissing(path)),

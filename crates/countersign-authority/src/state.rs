@@ -134,14 +134,6 @@ impl State {
         Ok(())
     }
 
-    /// The number of the last published trust bundle.
-    pub(crate) async fn bundle_number(&self) -> Result<u64, StateError> {
-        let number = self.meta("bundle_number").await?;
-        number.map_or(Ok(0), |number| {
-            number.parse().map_err(|_| StateError::Corrupt("bundle_number"))
-        })
-    }
-
     /// Whether the realm has been set up before.
     pub(crate) async fn knows_realm(&self, name: &str) -> Result<bool, StateError> {
         let mut connection = self.lock().await;
@@ -282,7 +274,6 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(state.meta("base_url").await.unwrap().as_deref(), Some("two"));
-        assert_eq!(state.bundle_number().await.unwrap(), 0);
     }
 
     #[tokio::test]

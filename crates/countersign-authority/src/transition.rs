@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::authority::Authority;
 use crate::issuer::{Issuer, Signer};
-use crate::keyring::{KeyOrder, Keyring, KeyringError};
+use crate::keyring::{KeyOrder, Keyring, KeyringError, expired};
 use crate::publish::{PublishError, publish};
 use crate::state::{KeyRow, Transition};
 
@@ -167,8 +167,11 @@ async fn plan(
     to: KeyState,
     now: u64,
 ) -> Result<Transition, TransitionError> {
+    let mut changed = vec![closed(row, to, now)];
+    let others = rows.iter().filter(|other| other.key_id != row.key_id);
+    changed.extend(others.filter_map(|other| expired(other, issuer.lifetime_max_seconds, now)));
     let mut transition = Transition {
-        changed: vec![closed(row, to, now)],
+        changed,
         ..Transition::default()
     };
     if row.state == KeyState::Active {

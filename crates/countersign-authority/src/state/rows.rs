@@ -234,7 +234,7 @@ mod tests {
         let mut keys = state.keys().await.unwrap();
         keys.sort_by_key(|key| key.state == KeyState::Active);
         assert_eq!(keys, [retired, second]);
-        assert_eq!(state.bundle_number().await.unwrap(), 2);
+        assert_eq!(state.meta("bundle_number").await.unwrap().as_deref(), Some("2"));
     }
 
     #[tokio::test]
@@ -251,6 +251,6 @@ mod tests {
                 .is_err()
         );
         assert_eq!(state.keys().await.unwrap(), []);
-        assert_eq!(state.bundle_number().await.unwrap(), 0);
+        assert_eq!(state.meta("bundle_number").await.unwrap(), None);
     }
 }

@@ -1,0 +1,209 @@
+//! Token exchange over HTTP: what it gives, and how it refuses.
+
+use countersign_authority::config::{Authentication, ClientConfig};
+use countersign_authority::dangerous::unseal_signing_key;
+use countersign_authority::{Config, Grant};
+use countersign_ledger::{Entry, IssuanceKind, Lineage, Provenance};
+use countersign_token::ParsedToken;
+use serde_json::json;
+
+use crate::world::{Answer, BASE_URL, CONTOSO, FABRIKAM, FILES, MAIL, World};
+
+const EXCHANGE: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange";
+const ACCESS_TOKEN: &str = "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token";
+
+/// Asks as an API that has received `subject_token`.
+async fn exchange(world: &World, client: &str, subject_token: &str, more: &str) -> Answer {
+    let body = format!("{EXCHANGE}&subject_token={subject_token}&subject_token_type={ACCESS_TOKEN}{more}");
+    world.token(CONTOSO, client, &body).await
+}
+
+/// A token of a user for the mail API.
+async fn user_token(world: &World, issuer: &str, audience: &str, lifetime_seconds: u64) -> String {
+    let mut grant = Grant::new(format!("{BASE_URL}{issuer}"), "alice", "mail-app", audience);
+    grant.lifetime_seconds = Some(lifetime_seconds);
+    world.authority.issue(grant).await.unwrap().token.to_string()
+}
+
+fn fingerprint(token: &str) -> [u8; 32] {
+    *ParsedToken::parse(token).unwrap().fingerprint().as_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_acts_for_the_user_and_is_recorded_with_its_line() {
+    let world = World::first_run().await;
+    let subject = user_token(&world, CONTOSO, MAIL, 300).await;
+    world.pass(100);
+    let answer = exchange(&world, "mail-frontend", &subject, "").await;
+    let body = answer.json();
+    assert_eq!(
+        body["issued_token_type"],
+        "urn:ietf:params:oauth:token-type:access_token"
+    );
+    assert_eq!(
+        (body["token_type"].as_str(), body["scope"].as_str()),
+        (Some("Bearer"), Some("files.read"))
+    );
+    // Never longer: the subject has 200 of its 300 seconds left.
+    assert_eq!(body["expires_in"], 200);
+    assert_eq!(body.get("refresh_token"), None);
+
+    let token = answer.access_token();
+    let verified = world.verify(&token, "enterprise", FILES);
+    assert_eq!(
+        (verified.subject(), verified.client_id()),
+        ("alice", Some("mail-frontend"))
+    );
+    assert_eq!(verified.actor(), Some("mail-frontend"));
+    let Provenance::Recorded { index, kind } = world.follower.provenance(&fingerprint(&token)).await else {
+        panic!()
+    };
+    assert_eq!(kind, IssuanceKind::Exchanged);
+    let Some(Entry::Issuance(record)) = world.ledger.read(index, 1).unwrap().pop() else {
+        panic!()
+    };
+    let root = fingerprint(&subject);
+    assert_eq!(record.lineage, Some(Lineage { parent: root, root }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_never_takes_its_own_output() {
+    let mut config = Config::first_run();
+    // An API behind the API, which may exchange too: still nothing is renewed.
+    config.clients.push(ClientConfig {
+        id: "files-api".to_owned(),
+        resource: Some(FILES.to_owned()),
+        audiences: vec![MAIL.to_owned()],
+        scopes: vec![],
+        exchange: true,
+        authentication: Authentication::ClientSecretBasic,
+        ..config.clients[2].clone()
+    });
+    let world = World::start(config).await;
+    let subject = user_token(&world, CONTOSO, MAIL, 300).await;
+    let first = exchange(&world, "mail-frontend", &subject, "")
+        .await
+        .access_token();
+    let answer = exchange(&world, "files-api", &first, "").await;
+    answer.is_error(400, "invalid_request");
+    assert_eq!(
+        answer.json()["error_description"],
+        "a token from an exchange cannot be exchanged again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subjects_that_are_not_good_here_are_refused() {
+    let world = World::first_run().await;
+    let fabrikam = user_token(&world, FABRIKAM, MAIL, 300).await;
+    let consumer = user_token(&world, "/consumer", MAIL, 300).await;
+    let other_audience = user_token(&world, CONTOSO, "https://other.example", 300).await;
+    let expiring = user_token(&world, CONTOSO, MAIL, 10).await;
+    let good = user_token(&world, CONTOSO, MAIL, 300).await;
+    let broken = format!("{}A", good.split_at(good.len() - 2).0);
+    world.pass(10);
+    // The skew that gates forgive is not forgiven here: the tenth second is over.
+    for subject in [
+        &fabrikam,
+        &consumer,
+        &other_audience,
+        &expiring,
+        &broken,
+        "a.b.c",
+        "x",
+    ] {
+        exchange(&world, "mail-frontend", subject, "")
+            .await
+            .is_error(400, "invalid_request");
+    }
+    exchange(&world, "mail-app", &good, "")
+        .await
+        .is_error(400, "unauthorized_client");
+    assert_eq!(exchange(&world, "mail-frontend", &good, "").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_subject_is_refused_because_it_was_never_issued() {
+    let world = World::first_run().await;
+    let issuer = format!("{BASE_URL}{CONTOSO}");
+    let stolen = unseal_signing_key(&world.data(), &issuer, "active")
+        .await
+        .unwrap();
+    let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": stolen.key_id()});
+    let now = world.now();
+    let claims = json!({"iss": issuer, "sub": "alice", "aud": MAIL, "client_id": "mail-app", "jti": "forged",
+        "iat": now, "exp": now + 600, "tid": CONTOSO.rsplit('/').next().unwrap()});
+    let forged = stolen.sign(&header, &claims).unwrap();
+    // The signature is perfect.
+    world.verify(&forged, "enterprise", MAIL);
+    exchange(&world, "mail-frontend", &forged, "")
+        .await
+        .is_error(400, "invalid_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_would_widen_or_renew_are_refused() {
+    let world = World::first_run().await;
+    let subject = user_token(&world, CONTOSO, MAIL, 300).await;
+    let refresh = "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Arefresh_token";
+    let cases = [
+        ("&scope=files.read+files.write".to_owned(), "invalid_scope"),
+        ("&scope=mail.read".to_owned(), "invalid_scope"),
+        (
+            "&resource=https%3A%2F%2Fother.example".to_owned(),
+            "invalid_target",
+        ),
+        (
+            "&resource=https%3A%2F%2Fmail.example".to_owned(),
+            "invalid_target",
+        ),
+        (
+            "&resource=https%3A%2F%2Ffiles.example&audience=https%3A%2F%2Ffiles.example".to_owned(),
+            "invalid_target",
+        ),
+        (format!("&requested_token_type={refresh}"), "invalid_request"),
+        (
+            format!("&actor_token=a.b.c&actor_token_type={ACCESS_TOKEN}"),
+            "invalid_request",
+        ),
+    ];
+    for (more, error) in cases {
+        exchange(&world, "mail-frontend", &subject, &more)
+            .await
+            .is_error(400, error);
+    }
+    let missing = format!("{EXCHANGE}&subject_token={subject}");
+    world
+        .token(CONTOSO, "mail-frontend", &missing)
+        .await
+        .is_error(400, "invalid_request");
+    let other_type = format!("{EXCHANGE}&subject_token={subject}&subject_token_type={refresh}");
+    world
+        .token(CONTOSO, "mail-frontend", &other_type)
+        .await
+        .is_error(400, "invalid_request");
+    let named = "&resource=https%3A%2F%2Ffiles.example&scope=files.read";
+    assert_eq!(
+        exchange(&world, "mail-frontend", &subject, named).await.status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_of_a_revoked_key_is_refused_and_one_of_a_suspect_key_is_not() {
+    let world = World::first_run().await;
+    let issuer = format!("{BASE_URL}{CONTOSO}");
+    let subject = user_token(&world, CONTOSO, MAIL, 300).await;
+    let key = world
+        .authority
+        .keys()
+        .into_iter()
+        .find(|key| key.issuer == issuer && key.state.as_str() == "active");
+    let key = key.unwrap().key_id;
+    world.authority.suspect(&issuer, &key).await.unwrap();
+    assert_eq!(exchange(&world, "mail-frontend", &subject, "").await.status, 200);
+    world.authority.revoke(&issuer, &key).await.unwrap();
+    exchange(&world, "mail-frontend", &subject, "")
+        .await
+        .is_error(400, "invalid_request");
+}

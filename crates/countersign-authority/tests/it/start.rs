@@ -1,0 +1,348 @@
+//! Starts: the first, a killed one, and those that must be refused.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use countersign_authority::{Authority, Config, Grant, OpenError, OpenOptions};
+use countersign_ledger::Follower;
+use countersign_token::KeyState;
+
+use crate::world::{BASE_URL, CONTOSO, MAIL, World, clock_at_start, data, open_ledger};
+
+const DIRECTORY: &str = "COUNTERSIGN_TEST_DIRECTORY";
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect()
+}
+
+async fn refused(world: World, change: impl FnOnce(&Path)) -> OpenError {
+    let directory = world.stop().await;
+    change(&data(directory.path()));
+    World::start_in(directory, Config::first_run())
+        .await
+        .err()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_on_disk_is_private() {
+    let world = World::first_run().await;
+    for name in ["seal", "keys", "clients"] {
+        let directory = world.data().join(name);
+        assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o777, 0o700);
+        for file in files(&directory) {
+            assert_eq!(
+                fs::metadata(&file).unwrap().mode() & 0o777,
+                0o600,
+                "{}",
+                file.display()
+            );
+        }
+    }
+    assert_eq!(
+        fs::metadata(world.data().join("state.sqlite3")).unwrap().mode() & 0o777,
+        0o600
+    );
+    let names: BTreeSet<String> = files(&world.data().join("clients"))
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let expect = [
+        "consumer-app.secret",
+        "mail-app.secret",
+        "mail-frontend.secret",
+        "reports-job.jwk",
+    ];
+    assert!(names.iter().eq(expect.iter()), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_changes_nothing() {
+    let world = World::first_run().await;
+    let (keys, secret, head) = (
+        world.authority.keys(),
+        world.secret("mail-app"),
+        world.ledger.head(),
+    );
+    let world = world.restart(Config::first_run()).await.unwrap();
+    assert_eq!(world.authority.keys(), keys);
+    assert_eq!(world.secret("mail-app"), secret);
+    assert_eq!(world.ledger.head(), head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handed_over_secret_may_leave_the_directory() {
+    let world = World::first_run().await;
+    let authorization = world.basic("mail-app");
+    fs::remove_file(world.data().join("clients/mail-app.secret")).unwrap();
+    let world = world.restart(Config::first_run()).await.unwrap();
+    assert!(!world.data().join("clients/mail-app.secret").exists());
+    let headers = [("Authorization", authorization.as_str())];
+    let answer = world
+        .post(
+            &format!("{CONTOSO}/token"),
+            &headers,
+            "grant_type=client_credentials",
+        )
+        .await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_keys_are_not_replaced() {
+    let error = refused(World::first_run().await, |data| {
+        fs::remove_file(data.join("seal/enterprise.key")).unwrap();
+    });
+    let error = error.await;
+    assert_eq!(error.code(), "keys_missing");
+    assert!(error.to_string().contains("enterprise") && error.to_string().contains("seal/enterprise.key"));
+    assert!(error.hint().unwrap().contains("backup"));
+
+    for state in [KeyState::Active, KeyState::Staged] {
+        let world = World::first_run().await;
+        let issuer = format!("{BASE_URL}{CONTOSO}");
+        let keys = world.authority.keys();
+        let lost = keys
+            .iter()
+            .find(|key| key.issuer == issuer && key.state == state)
+            .unwrap()
+            .key_id
+            .clone();
+        let error = refused(world, |data| {
+            fs::remove_file(data.join("keys").join(format!("{lost}.sealed"))).unwrap();
+        });
+        let error = error.await;
+        assert_eq!(error.code(), "keys_missing");
+        assert!(
+            error.to_string().contains(&issuer) && error.to_string().contains(&lost),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_state_is_not_replaced() {
+    let error = refused(World::first_run().await, |data| {
+        for name in ["state.sqlite3", "state.sqlite3-wal", "state.sqlite3-shm"] {
+            let _absent = fs::remove_file(data.join(name));
+        }
+    });
+    assert_eq!(error.await.code(), "state_missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_others_can_read_stop_the_start() {
+    for name in ["seal", "keys"] {
+        let error = refused(World::first_run().await, |data| {
+            for file in files(&data.join(name)) {
+                fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();
+            }
+        });
+        let error = error.await;
+        assert_eq!(error.code(), "permissions_too_open");
+        assert!(error.hint().unwrap().contains("chmod 600"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swapped_and_damaged_key_files_stop_the_start() {
+    let swapped = refused(World::first_run().await, |data| {
+        let files = files(&data.join("keys"));
+        let other = fs::read(&files[0]).unwrap();
+        fs::rename(&files[0], &files[1]).unwrap();
+        overwrite(&files[0], &other);
+    });
+    assert_eq!(swapped.await.code(), "sealed_file_foreign");
+    let damaged = refused(World::first_run().await, |data| {
+        for file in files(&data.join("keys")) {
+            let mut bytes = fs::read(&file).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            overwrite(&file, &bytes);
+        }
+    });
+    assert_eq!(damaged.await.code(), "sealed_file_foreign");
+    let truncated = refused(World::first_run().await, |data| {
+        for file in files(&data.join("keys")) {
+            overwrite(&file, b"");
+        }
+    });
+    assert_eq!(truncated.await.code(), "sealed_file_malformed");
+}
+
+fn overwrite(path: &Path, bytes: &[u8]) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let options = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path);
+    options.unwrap().write_all(bytes).unwrap();
+}
+
+async fn open_with(directory: &Path, base_url: &str, config: Config) -> Result<Authority, OpenError> {
+    let ledger = open_ledger(directory);
+    let follower = Follower::start(ledger.clone(), clock_at_start()).await;
+    let clock = clock_at_start();
+    let base_url = base_url.to_owned();
+    let opened = Authority::open(OpenOptions {
+        directory: data(directory),
+        base_url,
+        config,
+        ledger: ledger.clone(),
+        follower,
+        clock,
+    });
+    let opened = opened.await;
+    ledger.close();
+    opened
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_base_url_is_refused() {
+    let directory = World::first_run().await.stop().await;
+    let error = open_with(directory.path(), "http://other.example", Config::first_run())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "issuer_changed");
+    assert!(error.to_string().contains(BASE_URL) && error.to_string().contains("http://other.example"));
+    let slash = open_with(directory.path(), &format!("{BASE_URL}/"), Config::first_run()).await;
+    assert_eq!(slash.unwrap().keys().len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unusable_options_are_refused_before_anything_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = Config::first_run();
+    config.realms[0].name = "Not A Name".to_owned();
+    let error = open_with(directory.path(), BASE_URL, config).await.unwrap_err();
+    let OpenError::ConfigInvalid(problems) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(problems[0].path, "realms[0].name");
+    let error = open_with(directory.path(), "ftp://x", Config::first_run())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "base_url_invalid");
+    assert!(!data(directory.path()).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_authority_on_the_same_directory_is_refused() {
+    let world = World::first_run().await;
+    let second = Authority::open(OpenOptions {
+        directory: world.data(),
+        base_url: BASE_URL.to_owned(),
+        config: Config::first_run(),
+        ledger: world.ledger.clone(),
+        follower: world.follower.clone(),
+        clock: clock_at_start(),
+    });
+    assert_eq!(second.await.unwrap_err().code(), "directory_in_use");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_tenant_gets_keys_and_a_removed_one_loses_its_trust() {
+    let world = World::first_run().await;
+    let mut config = Config::first_run();
+    let mut tenant = config.realms[1].tenants[1].clone();
+    tenant.id = "00000000-0000-4000-8000-000000000000".to_owned();
+    tenant.name = "third".to_owned();
+    config.realms[1].tenants[1] = tenant.clone();
+    let world = world.restart(config).await.unwrap();
+    let issuer = format!("{BASE_URL}/enterprise/{}", tenant.id);
+    assert!(world.authority.issuers().contains(&issuer) && world.authority.issuers().len() == 3);
+    let bundle = world.authority.trust().borrow().clone();
+    let enterprise = bundle
+        .issuers
+        .iter()
+        .find(|record| record.realm == "enterprise")
+        .unwrap();
+    let issuers: BTreeSet<&str> = enterprise.keys.keys().map(|key| key.issuer().as_str()).collect();
+    assert_eq!(
+        issuers,
+        BTreeSet::from([issuer.as_str(), &format!("{BASE_URL}{CONTOSO}")])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weak_client_secrets_are_refused() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    fs::create_dir(data(directory.path())).unwrap();
+    overwrite(&data(directory.path()).join("weak"), b"password");
+    let mut config = Config::first_run();
+    config.clients[0].secret_file = Some("weak".into());
+    let error = World::start_in(directory, config).await.err().unwrap();
+    assert_eq!(error.code(), "client_secret_weak");
+}
+
+/// Not a test: the process that the next one kills.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "is started and killed by another test"]
+async fn first_start_child() {
+    let directory = PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
+    let ledger = open_ledger(&directory);
+    let follower = Follower::start(ledger.clone(), clock_at_start()).await;
+    let opened = Authority::open(OpenOptions {
+        directory: data(&directory),
+        base_url: BASE_URL.to_owned(),
+        config: Config::first_run(),
+        ledger,
+        follower,
+        clock: clock_at_start(),
+    });
+    let _authority = opened.await.unwrap();
+    std::future::pending::<()>().await;
+}
+
+fn start_and_kill(directory: &Path, after: Duration) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "start::first_start_child", "--ignored"])
+        .env(DIRECTORY, directory)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (_never, wait) = mpsc::channel::<()>();
+    let _elapsed = wait.recv_timeout(after);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_killed_at_any_moment_is_completed_by_the_next() {
+    for round in 0_u64..30 {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let path = directory.path().to_owned();
+        let kill = move || {
+            // Twice, so that the recovery is interrupted too.
+            start_and_kill(&path, Duration::from_millis(2 + round * 5));
+            start_and_kill(&path, Duration::from_millis(2 + round * 3));
+        };
+        tokio::task::spawn_blocking(kill).await.unwrap();
+        let world = World::start_in(directory, Config::first_run()).await.unwrap();
+        let keys = world.authority.keys();
+        assert_eq!(keys.len(), 6, "round {round}");
+        let active = keys.iter().filter(|key| key.state == KeyState::Active).count();
+        assert_eq!(active, 3);
+        let sealed: BTreeSet<PathBuf> = files(&world.data().join("keys")).into_iter().collect();
+        let expect = keys
+            .iter()
+            .map(|key| world.data().join(format!("keys/{}.sealed", key.key_id)));
+        assert_eq!(sealed, expect.collect(), "round {round}");
+        let grant = Grant::new(format!("{BASE_URL}{CONTOSO}"), "alice", "mail-app", MAIL);
+        let issued = world.authority.issue(grant).await.unwrap();
+        world.verify(&issued.token, "enterprise", MAIL);
+        world.stop().await;
+    }
+}
