@@ -18,6 +18,7 @@ mod journal;
 mod ledger;
 pub mod note;
 mod open;
+pub mod proof;
 mod publish;
 mod queue;
 pub mod record;

@@ -97,12 +97,6 @@ impl fmt::Display for TileName {
     }
 }
 
-/// The partial width a tree of `size` leaves has at `level`; 0 when its last tile there is full or absent.
-pub(crate) fn partial_width(size: u64, level: u8) -> u16 {
-    let hashes = hashes_at(size, level);
-    u16::try_from(hashes.checked_rem(u64::from(TILE_WIDTH)).unwrap_or(0)).unwrap_or(0)
-}
-
 /// How many hashes a tree of `size` leaves has at tile level `level`.
 pub(crate) fn hashes_at(size: u64, level: u8) -> u64 {
     size.checked_shr(u32::from(level).saturating_mul(8)).unwrap_or(0)

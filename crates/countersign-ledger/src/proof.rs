@@ -1,0 +1,482 @@
+//! Inclusion and consistency proofs (RFC 6962, checked as in RFC 9162), and C2SP tlog-proof receipts.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::ledger::Ledger;
+use crate::note::Verifier;
+use crate::tile::{Row, TILE_WIDTH, TileName, hashes_at};
+use crate::tree::{Hash, leaf_hash, node_hash, root_of, split_size};
+
+const PROOF_HEADER: &str = "c2sp.org/tlog-proof@v1";
+/// A tree of 2^64 leaves has no longer path.
+const PATH_MAX: usize = 64;
+
+/// Where proofs find their tiles.
+pub trait Tiles {
+    /// The bytes of a published tile; `None` when there is none of that name.
+    fn tile(&self, name: TileName) -> io::Result<Option<Vec<u8>>>;
+}
+
+impl Tiles for Ledger {
+    fn tile(&self, name: TileName) -> io::Result<Option<Vec<u8>>> {
+        Self::tile(self, name)
+    }
+}
+
+impl Ledger {
+    /// A self-contained proof that entry `index` is in the latest published tree. Blocks on the disk.
+    pub fn prove(&self, index: u64) -> Result<TlogProof, ProofError> {
+        let note = self.checkpoint();
+        let checkpoint = String::from_utf8_lossy(&note).into_owned();
+        let verifier = Verifier::parse(self.verifier_key()).map_err(|_| ProofError::Malformed)?;
+        let size = Checkpoint::open(&note, &verifier)?.size;
+        Ok(TlogProof {
+            index,
+            path: inclusion(self, size, index)?,
+            checkpoint,
+        })
+    }
+}
+
+/// A receipt: the path from an entry to the root of a signed checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlogProof {
+    /// The entry's index.
+    pub index: u64,
+    /// Sibling hashes, leaf to root.
+    pub path: Vec<Hash>,
+    /// The signed checkpoint, verbatim.
+    pub checkpoint: String,
+}
+
+impl TlogProof {
+    /// The text form of C2SP tlog-proof.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let hashes: String = self
+            .path
+            .iter()
+            .map(|hash| STANDARD.encode(hash) + "\n")
+            .collect();
+        format!(
+            "{PROOF_HEADER}\nindex {}\n{hashes}\n{}",
+            self.index, self.checkpoint
+        )
+    }
+
+    /// Reads the text form. An `extra` line is allowed and ignored: nothing authenticates it.
+    pub fn parse(text: &str) -> Result<Self, ProofError> {
+        let (head, checkpoint) = text.split_once("\n\n").ok_or(ProofError::Malformed)?;
+        let mut lines = head.split('\n').peekable();
+        if lines.next() != Some(PROOF_HEADER) {
+            return Err(ProofError::Malformed);
+        }
+        lines.next_if(|line| {
+            line.strip_prefix("extra ")
+                .is_some_and(|extra| STANDARD.decode(extra).is_ok())
+        });
+        let number = lines
+            .next()
+            .and_then(|line| line.strip_prefix("index "))
+            .ok_or(ProofError::Malformed)?;
+        let index: u64 = number.parse().map_err(|_| ProofError::Malformed)?;
+        if index.to_string() != number {
+            return Err(ProofError::Malformed);
+        }
+        let path: Option<Vec<Hash>> = lines
+            .take(PATH_MAX.saturating_add(1))
+            .map(|line| STANDARD.decode(line).ok()?.try_into().ok())
+            .collect();
+        let path = path
+            .filter(|path| path.len() <= PATH_MAX)
+            .ok_or(ProofError::Malformed)?;
+        Ok(Self {
+            index,
+            path,
+            checkpoint: checkpoint.to_owned(),
+        })
+    }
+
+    /// Checks the checkpoint's signature and that `entry`, as encoded, is in its tree. Returns the checkpoint.
+    pub fn verify(&self, entry: &[u8], verifier: &Verifier) -> Result<Checkpoint, ProofError> {
+        let checkpoint = Checkpoint::open(self.checkpoint.as_bytes(), verifier)?;
+        verify_inclusion(
+            self.index,
+            checkpoint.size,
+            &leaf_hash(entry),
+            &self.path,
+            &checkpoint.root,
+        )?;
+        Ok(checkpoint)
+    }
+}
+
+/// The path of leaf `index` in the tree of `size` leaves, leaf to root.
+pub fn inclusion(tiles: &dyn Tiles, size: u64, index: u64) -> Result<Vec<Hash>, ProofError> {
+    if index >= size {
+        return Err(ProofError::OutOfRange { size });
+    }
+    let mut hashes = Hashes {
+        tiles,
+        size,
+        read: BTreeMap::new(),
+    };
+    let mut path = Vec::new();
+    let (mut low, mut count) = (0u64, size);
+    while count > 1 {
+        let left = split_size(count);
+        let middle = low.saturating_add(left);
+        if index < middle {
+            path.push(hashes.range(middle, count.saturating_sub(left))?);
+            count = left;
+        } else {
+            path.push(hashes.range(low, left)?);
+            low = middle;
+            count = count.saturating_sub(left);
+        }
+    }
+    path.reverse();
+    Ok(path)
+}
+
+/// The proof that the tree of `old` leaves is a prefix of the tree of `new` leaves.
+pub fn consistency(tiles: &dyn Tiles, old: u64, new: u64) -> Result<Vec<Hash>, ProofError> {
+    if old > new {
+        return Err(ProofError::OutOfRange { size: new });
+    }
+    if old == 0 {
+        return Ok(Vec::new());
+    }
+    let mut hashes = Hashes {
+        tiles,
+        size: new,
+        read: BTreeMap::new(),
+    };
+    let mut proof = Vec::new();
+    let (mut low, mut count, mut known) = (0u64, new, true);
+    // RFC 6962 section 2.1.2, SUBPROOF, from the root down; `known` as long as the old tree itself is the subtree.
+    while old != low.saturating_add(count) {
+        let left = split_size(count);
+        let middle = low.saturating_add(left);
+        if old <= middle {
+            proof.push(hashes.range(middle, count.saturating_sub(left))?);
+            count = left;
+        } else {
+            proof.push(hashes.range(low, left)?);
+            low = middle;
+            count = count.saturating_sub(left);
+            known = false;
+        }
+    }
+    if !known {
+        proof.push(hashes.range(low, count)?);
+    }
+    proof.reverse();
+    Ok(proof)
+}
+
+/// Checks an inclusion proof (RFC 9162 section 2.1.3.2).
+pub fn verify_inclusion(
+    index: u64,
+    size: u64,
+    leaf: &Hash,
+    path: &[Hash],
+    root: &Hash,
+) -> Result<(), ProofError> {
+    if index >= size {
+        return Err(ProofError::OutOfRange { size });
+    }
+    let (mut node, mut last) = (index, size.saturating_sub(1));
+    let mut hash = *leaf;
+    for sibling in path {
+        if last == 0 {
+            return Err(ProofError::Mismatch);
+        }
+        if node & 1 == 1 || node == last {
+            hash = node_hash(sibling, &hash);
+            let skip = node.trailing_zeros().min(63);
+            node >>= skip;
+            last >>= skip;
+        } else {
+            hash = node_hash(&hash, sibling);
+        }
+        node >>= 1;
+        last >>= 1;
+    }
+    if last == 0 && hash == *root {
+        Ok(())
+    } else {
+        Err(ProofError::Mismatch)
+    }
+}
+
+/// Checks a consistency proof (RFC 9162 section 2.1.4.2).
+pub fn verify_consistency(
+    old: u64,
+    new: u64,
+    proof: &[Hash],
+    old_root: &Hash,
+    new_root: &Hash,
+) -> Result<(), ProofError> {
+    if old > new {
+        return Err(ProofError::OutOfRange { size: new });
+    }
+    if old == new || old == 0 {
+        let same = old != new && *old_root == crate::tree::empty_root() || old == new && old_root == new_root;
+        return if same && proof.is_empty() {
+            Ok(())
+        } else {
+            Err(ProofError::Mismatch)
+        };
+    }
+    let mut siblings = proof.iter();
+    let first = if old.is_power_of_two() {
+        old_root
+    } else {
+        siblings.next().ok_or(ProofError::Mismatch)?
+    };
+    let (mut node, mut last) = (old.saturating_sub(1), new.saturating_sub(1));
+    let skip = node.trailing_ones().min(63);
+    node >>= skip;
+    last >>= skip;
+    let (mut old_hash, mut new_hash) = (*first, *first);
+    for sibling in siblings {
+        if last == 0 {
+            return Err(ProofError::Mismatch);
+        }
+        if node & 1 == 1 || node == last {
+            old_hash = node_hash(sibling, &old_hash);
+            new_hash = node_hash(sibling, &new_hash);
+            let skip = if node == 0 { 0 } else { node.trailing_zeros() };
+            node >>= skip;
+            last >>= skip;
+        } else {
+            new_hash = node_hash(&new_hash, sibling);
+        }
+        node >>= 1;
+        last >>= 1;
+    }
+    if last == 0 && old_hash == *old_root && new_hash == *new_root {
+        Ok(())
+    } else {
+        Err(ProofError::Mismatch)
+    }
+}
+
+/// Hashes of a published tree, from its tiles.
+struct Hashes<'a> {
+    tiles: &'a dyn Tiles,
+    size: u64,
+    read: BTreeMap<TileName, Vec<Hash>>,
+}
+
+impl Hashes<'_> {
+    /// The root over `count` leaves from `low` on, a range that occurs in the tree.
+    fn range(&mut self, low: u64, count: u64) -> Result<Hash, ProofError> {
+        if count.is_power_of_two() {
+            return self.subtree(count.trailing_zeros(), low >> count.trailing_zeros());
+        }
+        let left = split_size(count);
+        let first = self.range(low, left)?;
+        let second = self.range(low.saturating_add(left), count.saturating_sub(left))?;
+        Ok(node_hash(&first, &second))
+    }
+
+    /// The root of the perfect subtree number `index` of height `height`.
+    fn subtree(&mut self, height: u32, index: u64) -> Result<Hash, ProofError> {
+        let level = u8::try_from(height >> 3).unwrap_or(u8::MAX);
+        let width = 1usize.checked_shl(height & 7).unwrap_or(1);
+        let first = index.checked_shl(height & 7).unwrap_or(u64::MAX);
+        let tile = first >> 8;
+        let start = usize::from(first.to_be_bytes()[7]);
+        let hashes = self.tile(level, tile)?;
+        let wanted = hashes.get(start..start.saturating_add(width));
+        wanted.map(root_of).ok_or(ProofError::TileMissing)
+    }
+
+    fn tile(&mut self, level: u8, index: u64) -> Result<&[Hash], ProofError> {
+        let row = Row::Level(level);
+        let full = TileName::full(row, index);
+        if !self.read.contains_key(&full) {
+            let present =
+                hashes_at(self.size, level).saturating_sub(index.saturating_mul(u64::from(TILE_WIDTH)));
+            let width = u16::try_from(present).unwrap_or(TILE_WIDTH).min(TILE_WIDTH);
+            let exact = self.tiles.tile(TileName { row, index, width })?;
+            // A partial tile gives way to the full one.
+            let bytes = if exact.is_none() && width < TILE_WIDTH {
+                self.tiles.tile(full)?
+            } else {
+                exact
+            };
+            let bytes = bytes.ok_or(ProofError::TileMissing)?;
+            let (hashes, _) = bytes.as_chunks::<32>();
+            self.read.insert(full, hashes.to_vec());
+        }
+        Ok(self.read.get(&full).map(Vec::as_slice).unwrap_or_default())
+    }
+}
+
+/// Why a proof could not be made, or does not prove anything.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProofError {
+    /// The index or size is not in the (published) tree.
+    #[error("not in the published tree of {size} entries")]
+    OutOfRange {
+        /// The tree's size.
+        size: u64,
+    },
+    /// Not a tlog-proof.
+    #[error("not a tlog-proof")]
+    Malformed,
+    /// The hashes do not lead to the root.
+    #[error("the proof does not lead to the checkpoint's root")]
+    Mismatch,
+    /// The checkpoint in it.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A tile that the tree needs is not there.
+    #[error("a tile is missing")]
+    TileMissing,
+    /// The disk refused.
+    #[error("reading a tile failed")]
+    Io(#[from] io::Error),
+}
+
+impl ProofError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OutOfRange { .. } => "proof_out_of_range",
+            Self::Malformed => "proof_malformed",
+            Self::Mismatch => "proof_mismatch",
+            Self::Checkpoint(error) => error.code(),
+            Self::TileMissing => "proof_tile_missing",
+            Self::Io(_) => "proof_read_failed",
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::OutOfRange { .. } => {
+                Some("new entries are published within a fraction of a second: try again")
+            }
+            Self::Checkpoint(error) => error.hint(),
+            Self::TileMissing => Some("audit the ledger; opening it makes missing tiles again"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tiler::Tiler;
+    use proptest::prelude::*;
+
+    /// A tree with its tiles in memory, at one size.
+    struct Memory {
+        tiles: BTreeMap<TileName, Vec<u8>>,
+        leaves: Vec<Hash>,
+    }
+
+    impl Memory {
+        fn of(size: u64) -> Self {
+            let mut tiles = BTreeMap::new();
+            let mut tiler = Tiler::default();
+            let mut leaves = Vec::new();
+            for number in 0..size {
+                let entry = number.to_be_bytes();
+                leaves.push(leaf_hash(&entry));
+                tiler
+                    .push(&entry, &mut |name, bytes| {
+                        tiles.insert(name, bytes.to_vec());
+                        Ok(())
+                    })
+                    .unwrap();
+            }
+            tiler
+                .partials(&mut |name, bytes| {
+                    tiles.insert(name, bytes.to_vec());
+                    Ok(())
+                })
+                .unwrap();
+            Self { tiles, leaves }
+        }
+
+        fn root(&self, size: u64) -> Hash {
+            root_of(&self.leaves[..usize::try_from(size).unwrap()])
+        }
+    }
+
+    impl Tiles for Memory {
+        fn tile(&self, name: TileName) -> io::Result<Option<Vec<u8>>> {
+            Ok(self.tiles.get(&name).cloned())
+        }
+    }
+
+    fn check_tree(tree: &Memory, size: u64, index: u64, old: u64) {
+        let root = tree.root(size);
+        let leaf = tree.leaves[usize::try_from(index).unwrap()];
+        let mut path = inclusion(tree, size, index).unwrap();
+        verify_inclusion(index, size, &leaf, &path, &root).unwrap();
+        assert!(index == 0 || verify_inclusion(index - 1, size, &leaf, &path, &root).is_err());
+        if let Some(first) = path.first_mut() {
+            first[0] ^= 1;
+            assert!(verify_inclusion(index, size, &leaf, &path, &root).is_err());
+        }
+        let mut proof = consistency(tree, old, size).unwrap();
+        verify_consistency(old, size, &proof, &tree.root(old), &root).unwrap();
+        if let Some(last) = proof.last_mut() {
+            last[31] ^= 1;
+            assert!(verify_consistency(old, size, &proof, &tree.root(old), &root).is_err());
+        }
+    }
+
+    #[test]
+    fn every_proof_of_every_small_tree_verifies() {
+        for size in 1..=40 {
+            let tree = Memory::of(size);
+            for index in 0..size {
+                check_tree(&tree, size, index, index);
+            }
+            check_tree(&tree, size, 0, size);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn proofs_of_larger_trees_verify(size in 250u64..70_000, index in any::<u64>(), old in any::<u64>()) {
+            let tree = Memory::of(size);
+            check_tree(&tree, size, index % size, old % (size + 1));
+        }
+    }
+
+    #[test]
+    fn hostile_proofs_are_refused_without_panic() {
+        for text in [
+            "",
+            "c2sp.org/tlog-proof@v1\n\n",
+            "c2sp.org/tlog-proof@v1\nindex 01\n\nx",
+            "index 1\n\n",
+        ] {
+            assert!(TlogProof::parse(text).is_err(), "{text:?}");
+        }
+        let long = format!(
+            "{PROOF_HEADER}\nindex 0\n{}\n",
+            format!("{}\n", STANDARD.encode([0; 32])).repeat(65)
+        );
+        assert!(TlogProof::parse(&long).is_err());
+        assert!(verify_inclusion(0, u64::MAX, &[0; 32], &[[0; 32]; 64], &[0; 32]).is_err());
+        assert!(verify_inclusion(u64::MAX - 1, u64::MAX, &[0; 32], &[[0; 32]; 64], &[0; 32]).is_err());
+        assert!(verify_consistency(1 << 63, u64::MAX, &[[0; 32]; 64], &[0; 32], &[0; 32]).is_err());
+        assert!(verify_consistency(5, 9, &[], &[0; 32], &[0; 32]).is_err());
+    }
+}
