@@ -8,6 +8,7 @@
     )
 )]
 
+pub mod audit;
 mod bytes;
 pub mod checkpoint;
 mod disk;
