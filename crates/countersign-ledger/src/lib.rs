@@ -14,6 +14,8 @@ pub mod checkpoint;
 mod disk;
 pub mod entry;
 pub mod follow;
+#[cfg(feature = "http")]
+pub mod http;
 mod issued;
 mod journal;
 mod ledger;
