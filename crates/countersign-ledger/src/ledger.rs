@@ -134,7 +134,7 @@ impl Ledger {
 
     /// Whether entries can still be recorded: neither stopped by a disk error nor closed.
     pub fn is_running(&self) -> bool {
-        self.inner.shared.head.has_changed().is_ok()
+        self.inner.shared.queue.is_open()
     }
 
     /// Up to `max` durable entries from index `from` on; fewer at the end. Blocks on the disk.

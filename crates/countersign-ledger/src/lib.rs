@@ -26,6 +26,8 @@ mod publish;
 mod queue;
 pub mod record;
 mod recover;
+#[cfg(test)]
+mod simulation;
 pub mod tile;
 mod tiler;
 pub mod tree;

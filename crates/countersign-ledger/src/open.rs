@@ -12,7 +12,6 @@ use crate::entry::EntryError;
 use crate::journal::{self, JournalReader, JournalWriter};
 use crate::note::NoteSigner;
 use crate::publish::{CHECKPOINT, Publisher, Served};
-use crate::record::{RECORD_OVERHEAD, SEGMENT_HEADER};
 use crate::recover::{RecoverError, replay};
 use crate::tile::TileName;
 use crate::tiler::Tiler;
@@ -135,11 +134,10 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: &Options, signer: NoteSigner) -
     })
 }
 
-/// The smallest segment: room for one batch of one entry of any length.
-const SEGMENT_BYTES_MIN: u64 = 1 << 17;
+/// The smallest segment. A batch that is longer gets a segment of its own length.
+const SEGMENT_BYTES_MIN: u64 = 1 << 12;
 
 fn check_options(options: &Options, signer: &NoteSigner) -> Result<(), OpenError> {
-    debug_assert!(wide(SEGMENT_HEADER.saturating_add(RECORD_OVERHEAD)) < SEGMENT_BYTES_MIN);
     if options.origin != signer.name() {
         return Err(OpenError::SignerName);
     }
@@ -339,7 +337,7 @@ impl OpenError {
                 "choose an empty directory; if this was a ledger, restore its origin file from a backup"
             }
             Self::OptionsInvalid => {
-                "batches: 1 to 1048576 entries; queue: at least 1; segments: 128 KiB to 4 GiB"
+                "batches: 1 to 1048576 entries; queue: at least 1; segments: 4 KiB to 4 GiB"
             }
             Self::SignerName => "create the signing key with the ledger's origin as its name",
             Self::OriginMismatch | Self::KeyMismatch => {

@@ -105,6 +105,11 @@ impl Queue {
         }
     }
 
+    /// Whether entries are let in.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().door == Door::Open
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

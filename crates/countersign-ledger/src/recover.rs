@@ -178,6 +178,9 @@ impl Recovered {
 
     /// Makes the journal fit to be written: sets a torn tail aside and makes the last batch durable once more.
     pub(crate) fn repair(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        // Names that the process before could not make durable are seen now, and must not be lost later.
+        disk.sync_directory(DIRECTORY)?;
+        disk.sync_directory("")?;
         let Some(current) = &self.current else {
             return Ok(());
         };

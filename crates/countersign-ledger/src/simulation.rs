@@ -1,0 +1,5 @@
+//! The real code on a simulated disk: power cuts and failing operations everywhere.
+
+mod disk;
+mod faults;
+mod histories;

@@ -1,0 +1,234 @@
+//! Histories of appends, publications, faults and power cuts; after each crash every acknowledged entry must be there.
+
+use std::sync::Arc;
+
+use super::disk::{Fault, Lies, Random, SimDisk};
+use crate::audit::audit;
+use crate::entry::{Entry, Issuance, IssuanceKind};
+use crate::note::NoteSigner;
+use crate::open::{OpenError, Opened, Options, open};
+
+const ORIGIN: &str = "sim.example/ledger";
+
+pub(super) fn signer() -> NoteSigner {
+    NoteSigner::from_seed(ORIGIN, &[5; 32]).unwrap()
+}
+
+pub(super) fn options() -> Options {
+    Options {
+        segment_bytes: 1 << 12,
+        ..Options::new("", ORIGIN)
+    }
+}
+
+pub(super) fn entry(number: u64) -> Vec<u8> {
+    let mut fingerprint = [0xa5; 32];
+    fingerprint[..8].copy_from_slice(&number.to_be_bytes());
+    let issuance = Issuance {
+        kind: IssuanceKind::Access,
+        fingerprint,
+        issuer: [1; 32],
+        key: [2; 32],
+        issued_at: 10,
+        expires_at: 20,
+        lineage: None,
+    };
+    Entry::Issuance(issuance).encode()
+}
+
+fn open_sim(disk: &SimDisk) -> Result<Opened, OpenError> {
+    open(Arc::new(disk.clone()), &options(), signer())
+}
+
+fn contents(opened: &Opened) -> Vec<Vec<u8>> {
+    let mut entries = Vec::new();
+    opened
+        .reader
+        .visit(0, u64::MAX, &mut |_, entry| {
+            entries.push(entry.to_vec());
+            Ok(())
+        })
+        .unwrap();
+    entries
+}
+
+/// What has happened in one history.
+struct History {
+    disk: SimDisk,
+    random: Random,
+    /// Entries whose append returned well, and those found durable after a crash.
+    acknowledged: Vec<Vec<u8>>,
+    /// The batch whose append failed last: it may be there or not.
+    unknown: Vec<Vec<u8>>,
+    /// Size of the largest checkpoint that was served.
+    signed: usize,
+    next: u64,
+}
+
+impl History {
+    fn new(seed: u64, lies: Lies) -> Self {
+        let disk = SimDisk::new(seed);
+        disk.tell_lies(lies);
+        Self {
+            disk,
+            random: Random(!seed),
+            acknowledged: Vec::new(),
+            unknown: Vec::new(),
+            signed: 0,
+            next: 0,
+        }
+    }
+
+    /// One life of the process, under whatever fault is planned.
+    fn live(&mut self, steps: u64) {
+        let Ok(mut opened) = open_sim(&self.disk) else {
+            return;
+        };
+        for _ in 0..steps {
+            if self.random.below(3) == 0 {
+                if opened.publisher.publish().is_err() {
+                    return;
+                }
+                self.signed = usize::try_from(opened.publisher.published()).unwrap();
+                continue;
+            }
+            let count = 1 + self.random.below(5) * self.random.below(20);
+            let batch: Vec<_> = (self.next..self.next + count).map(entry).collect();
+            self.next += count;
+            match opened.writer.append(batch.iter().map(Vec::as_slice)) {
+                Ok(first) => {
+                    assert_eq!(first, self.acknowledged.len() as u64);
+                    self.acknowledged.extend(batch);
+                }
+                Err(_) => {
+                    self.unknown = batch;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Opens after a crash and compares with what was promised.
+    fn check(&mut self) -> Result<(), String> {
+        let mut opened =
+            open_sim(&self.disk).map_err(|error| format!("does not open: {} {error}", error.code()))?;
+        let entries = contents(&opened);
+        if !entries.starts_with(&self.acknowledged) {
+            return Err(format!(
+                "{} acknowledged, {} found",
+                self.acknowledged.len(),
+                entries.len()
+            ));
+        }
+        let beyond = &entries[self.acknowledged.len()..];
+        if !beyond.is_empty() && beyond != self.unknown {
+            return Err("entries that nobody appended".into());
+        }
+        if entries.len() < self.signed {
+            return Err("fewer entries than were signed for".into());
+        }
+        self.acknowledged = entries;
+        opened
+            .publisher
+            .publish()
+            .map_err(|error| format!("does not publish: {error}"))?;
+        self.signed = self.acknowledged.len();
+        let report =
+            audit(&self.disk, &signer().verifier_key()).map_err(|error| format!("audit: {error}"))?;
+        if report.size != self.acknowledged.len() as u64 {
+            Err("audited another size".into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// One seeded history of several lives; the first broken promise, if any.
+fn run(seed: u64, lies: Lies) -> Result<u64, String> {
+    let mut history = History::new(seed, lies);
+    for _ in 0..4 {
+        let fault = [Fault::PowerCut, Fault::PowerCut, Fault::Fails, Fault::FailsAfter];
+        let fault = fault[usize::try_from(history.random.below(4)).unwrap()];
+        let operations = 1 + history.random.below(120);
+        history.disk.plan(operations, fault);
+        let steps = 1 + history.random.below(30);
+        history.live(steps);
+        // After a failure the process may also just be started again, on what the page cache shows.
+        if fault == Fault::PowerCut || history.random.below(2) == 0 {
+            history.disk.crash();
+        } else {
+            history.disk.plan(u64::MAX / 2, fault);
+        }
+        history.check()?;
+        if history.random.below(2) == 0 {
+            history.disk.crash();
+            history.check()?;
+        }
+    }
+    Ok(history.disk.operations())
+}
+
+const SEEDS: u64 = 800;
+
+#[test]
+fn every_acknowledged_entry_survives() {
+    let mut operations = 0;
+    for seed in 0..SEEDS {
+        operations += run(seed, Lies::default()).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+    }
+    println!("{SEEDS} histories, {operations} disk operations");
+}
+
+#[test]
+fn a_fault_at_every_single_operation_is_survived() {
+    for fault in [Fault::PowerCut, Fault::Fails, Fault::FailsAfter] {
+        let mut reached = true;
+        let mut operations = 0;
+        while reached {
+            operations += 1;
+            let mut history = History::new(7, Lies::default());
+            history.disk.plan(operations, fault);
+            history.live(25);
+            reached = history.disk.operations() >= operations;
+            history.disk.crash();
+            history
+                .check()
+                .unwrap_or_else(|broken| panic!("{fault:?} at operation {operations}: {broken}"));
+        }
+        assert!(operations > 100, "the script has {operations} operations");
+    }
+}
+
+/// The tests above are worth something only if they notice a writer that breaks a rule.
+#[test]
+fn broken_rules_are_caught() {
+    let caught = |lies: Lies| (0..200).any(|seed| run(seed, lies).is_err());
+    assert!(
+        caught(Lies {
+            sync_of: Some(".seg"),
+            ..Lies::default()
+        }),
+        "acknowledge before the sync"
+    );
+    assert!(
+        caught(Lies {
+            sync_of: Some("next.tmp"),
+            ..Lies::default()
+        }),
+        "use a segment before it is synced"
+    );
+    assert!(
+        caught(Lies {
+            directory_sync_of: Some("journal"),
+            ..Lies::default()
+        }),
+        "use a segment before its name is durable"
+    );
+    assert!(
+        caught(Lies {
+            sync_of: Some("checkpoint.tmp"),
+            ..Lies::default()
+        }),
+        "serve a checkpoint unsynced"
+    );
+}
