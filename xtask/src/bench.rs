@@ -1,48 +1,30 @@
 //! `cargo xtask bench`: our speed beside a peer's or a limit, measured in one run on one machine.
 //!
-//! Each crate owns its benches. A criterion group is one comparison: the function `countersign` is ours, every other
-//! function of the group is a peer or a limit and makes one row. The unit is operations a second (elements, where the
-//! bench declares a throughput), so that bigger is better and the ratio is ours over theirs.
+//! Each crate owns its benches; `comparisons.rs` says which of their functions is put beside which. The unit is operations
+//! a second (elements, where the bench declares a throughput), so that bigger is better and the ratio is ours over theirs.
 
+mod comparisons;
 mod machine;
 mod results;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use self::comparisons::{AREAS, Area, Comparison};
 use self::results::{Measured, measured_since};
 use crate::process::{cargo, write};
 use crate::run::Run;
 use crate::{Usage, json, print, workspace};
 
-/// `(area, package, bench)`
-const AREAS: &[(&str, &str, &str)] = &[
-    ("token", "countersign-token", "verify"),
-    ("ledger", "countersign-ledger", "append"),
-    ("gate", "countersign-gate", "decide"),
-];
-
-/// The function of each group that is ours.
-const OURS: &str = "countersign";
-
-/// The ratio to reach beside a peer: at least as fast.
-const PEER_GOAL: f64 = 1.0;
-/// The ratio to reach beside what no program can do faster (the bare signature check, the bare sync): nine tenths.
-const LIMIT_GOAL: f64 = 0.9;
-/// How a bench marks such a limit in the function's name.
-const LIMIT_MARK: &str = "limit";
-
 const PAGE: &str = "docs/performance.md";
 
-/// One comparison.
+/// One comparison, measured.
 #[derive(Debug)]
 struct Row {
     area: &'static str,
-    name: String,
+    what: &'static Comparison,
     ours: f64,
-    theirs_name: String,
     theirs: f64,
-    goal: f64,
 }
 
 impl Row {
@@ -51,7 +33,7 @@ impl Row {
     }
 
     fn is_met(&self) -> bool {
-        self.ratio() >= self.goal
+        self.ratio() >= self.what.goal
     }
 }
 
@@ -66,9 +48,9 @@ struct Options {
 pub(crate) fn command(arguments: &[String]) -> Result<bool> {
     let options = options(arguments)?;
     let mut rows = Vec::new();
-    for (area, package, bench) in AREAS {
-        if options.areas.is_empty() || options.areas.iter().any(|it| it == area) {
-            rows.extend(measure(area, package, bench)?);
+    for area in AREAS {
+        if options.areas.is_empty() || options.areas.iter().any(|it| it == area.name) {
+            rows.extend(measure(area)?);
         }
     }
     if options.json {
@@ -95,7 +77,7 @@ fn options(arguments: &[String]) -> Result<Options, Usage> {
         match argument.as_str() {
             "--json" => options.json = true,
             "--write" => options.write = true,
-            area if AREAS.iter().any(|it| it.0 == area) => options.areas.push(area.to_owned()),
+            area if AREAS.iter().any(|it| it.name == area) => options.areas.push(area.to_owned()),
             unknown => {
                 return Err(Usage(format!(
                     "bench knows no {unknown:?}; areas: token ledger gate"
@@ -109,23 +91,21 @@ fn options(arguments: &[String]) -> Result<Options, Usage> {
     Ok(options)
 }
 
-fn measure(area: &'static str, package: &str, bench: &str) -> Result<Vec<Row>> {
-    print::error(&format!("measuring {area} ({package}, bench {bench}) …"));
+fn measure(area: &'static Area) -> Result<Vec<Row>> {
     let folder = workspace::target_directory().join("criterion");
     let before = newest(&folder);
-    let log = Run::start()?.log(&format!("bench-{area}"))?;
-    let mut run = cargo(3600);
-    run.args([
-        "bench", "--locked", "-p", package, "--bench", bench, "--", "--noplot",
-    ]);
-    log.run(&mut run)
-        .with_context(|| format!("see {}", log.path.display()))?;
-    let rows = rows(area, &measured_since(&folder, before)?);
-    ensure!(
-        !rows.is_empty(),
-        "bench {bench} of {package} has no group with a function `{OURS}` and another"
-    );
-    Ok(rows)
+    let log = Run::start()?.log(&format!("bench-{}", area.name))?;
+    for (package, bench, filter) in area.benches {
+        print::error(&format!("measuring {}: {package}, bench {bench} …", area.name));
+        let mut run = cargo(3600);
+        run.args([
+            "bench", "--locked", "-p", package, "--bench", bench, "--", "--noplot",
+        ])
+        .args(*filter);
+        log.run(&mut run)
+            .with_context(|| format!("see {}", log.path.display()))?;
+    }
+    rows(area, &measured_since(&folder, before)?)
 }
 
 /// When the newest result was written: what is newer afterwards belongs to this run. Taken from the file system, so
@@ -135,134 +115,147 @@ fn newest(folder: &std::path::Path) -> Option<std::time::SystemTime> {
     results.into_iter().map(|it| it.written).max()
 }
 
-/// In each group ours beside each of the others.
-fn rows(area: &'static str, measured: &[Measured]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for ours in measured.iter().filter(|it| it.function == OURS) {
-        let others = measured
-            .iter()
-            .filter(|it| it.group == ours.group && it.value == ours.value);
-        rows.extend(others.filter(|it| it.function != OURS).map(|theirs| {
-            Row {
-                area,
-                name: [ours.group.as_str(), ours.value.as_str()]
-                    .join(" ")
-                    .trim()
-                    .to_owned(),
-                ours: ours.per_second,
-                theirs_name: theirs.function.clone(),
-                theirs: theirs.per_second,
-                goal: if theirs.function.contains(LIMIT_MARK) {
-                    LIMIT_GOAL
-                } else {
-                    PEER_GOAL
-                },
-            }
-        }));
+/// The comparisons of the area. A function without a comparison, or the other way round, is an error: somebody
+/// renamed a bench.
+fn rows(area: &'static Area, measured: &[Measured]) -> Result<Vec<Row>> {
+    let per_second = |id: &str| {
+        let found = measured.iter().find(|it| it.id == id);
+        found
+            .map(|it| it.per_second)
+            .with_context(|| format!("no bench measures {id:?}"))
+    };
+    let compared = |id: &str| area.comparisons.iter().any(|it| it.ours == id || it.theirs == id);
+    if let Some(unknown) = measured.iter().find(|it| !compared(&it.id)) {
+        bail!(
+            "{:?} is measured and stands in no comparison of {}",
+            unknown.id,
+            area.name
+        );
     }
-    rows
+    let row = |what: &'static Comparison| {
+        Ok(Row {
+            area: area.name,
+            what,
+            ours: per_second(what.ours)?,
+            theirs: per_second(what.theirs)?,
+        })
+    };
+    area.comparisons.iter().map(row).collect()
 }
 
 fn as_json(row: &Row) -> Value {
     let rounded = |number: f64, digits: f64| Value::from((number * digits).round() / digits);
     json::object([
         ("area", row.area.into()),
-        ("name", format!("{} vs {}", row.name, row.theirs_name).into()),
+        ("name", format!("{} vs {}", row.what.name, row.what.peer).into()),
         ("ours", rounded(row.ours, 1.0)),
         ("theirs", rounded(row.theirs, 1.0)),
-        ("unit", "ops/s".into()),
+        ("unit", row.what.unit.into()),
         ("ratio", rounded(row.ratio(), 1000.0)),
-        ("goal", row.goal.into()),
+        ("goal", row.what.goal.into()),
         ("met", row.is_met().into()),
     ])
 }
 
 fn as_table(rows: &[Row]) -> String {
-    let line = |row: &Row| {
+    let mut lines = vec![format!(
+        "{:<7} {:<34} {:>11} {:>11} {:<10} {:>6} {:>5} {:<4} {}",
+        "area", "what", "ours", "theirs", "unit", "ratio", "goal", "met", "theirs is"
+    )];
+    lines.extend(rows.iter().map(|row| {
+        let met = if row.is_met() { "yes" } else { "NO" };
+        let (ratio, what) = (row.ratio(), row.what);
         format!(
-            "{:<7} {:<36} {:>12.0} {:>12.0} {:>7.2} {:>5.2}  {:<4} {}",
-            row.area,
-            row.name,
-            row.ours,
-            row.theirs,
-            row.ratio(),
-            row.goal,
-            if row.is_met() { "met" } else { "NOT" },
-            row.theirs_name
+            "{:<7} {:<34} {:>11.0} {:>11.0} {:<10} {ratio:>6.2} {:>5.2} {met:<4} {}",
+            row.area, what.name, row.ours, row.theirs, what.unit, what.goal, what.peer
         )
-    };
-    let head = format!(
-        "{:<7} {:<36} {:>12} {:>12} {:>7} {:>5}  {:<4} {}",
-        "area", "what", "ours/s", "theirs/s", "ratio", "goal", "met", "theirs"
-    );
-    std::iter::once(head)
-        .chain(rows.iter().map(line))
-        .collect::<Vec<_>>()
-        .join("\n")
+    }));
+    lines.join("\n")
 }
 
 fn as_page(rows: &[Row]) -> String {
-    let line = |row: &Row| {
+    let mut page = "# Performance\n\n\
+         Made by `cargo xtask bench --write`. Ours and theirs are measured in one run on one core; bigger is better, and the ratio is\n\
+         ours over theirs. Read the ratios: the absolute numbers belong to one machine.\n\n\
+         A peer is another library that does the same work as its own documentation shows; the goal is 1. A limit is what no program\n\
+         can be faster than, such as the bare signature check; the goal is below 1.\n\n\
+         | area | what | theirs is | ours | theirs | unit | ratio | goal | met |\n\
+         |---|---|---|--:|--:|---|--:|--:|---|\n"
+        .to_owned();
+    page.extend(rows.iter().map(|row| {
+        let met = if row.is_met() { "yes" } else { "**no**" };
+        let (ratio, what) = (row.ratio(), row.what);
         format!(
-            "| {} | {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {} |",
-            row.area,
-            row.name,
-            row.theirs_name,
-            row.ours,
-            row.theirs,
-            row.ratio(),
-            row.goal,
-            if row.is_met() { "yes" } else { "**no**" }
+            "| {} | {} | {} | {:.0} | {:.0} | {} | {ratio:.2} | {:.2} | {met} |\n",
+            row.area, what.name, what.peer, row.ours, row.theirs, what.unit, what.goal
         )
-    };
-    let table = rows.iter().map(line).collect::<Vec<_>>().join("\n");
-    let machine = machine::description();
-    format!(
-        "# Performance\n\n\
-         Made by `cargo xtask bench --write`. Ours and theirs are measured in one run, in operations a second and core: bigger is\n\
-         better, and the ratio is ours over theirs. Read the ratios: the absolute numbers belong to one machine.\n\n\
-         A peer is another library that does the same work as its own documentation shows; the goal is 1. A name with `{LIMIT_MARK}` is\n\
-         what no program can be faster than, such as the bare signature check; the goal is {LIMIT_GOAL}.\n\n\
-         | area | what | theirs | ours, ops/s | theirs, ops/s | ratio | goal | met |\n\
-         |---|---|---|--:|--:|--:|--:|---|\n\
-         {table}\n\n\
-         ## Machine\n\n{machine}",
-    )
+    }));
+    page.extend(["\n## Machine\n\n", &machine::description()]);
+    page
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn measured(group: &str, function: &str, per_second: f64) -> Measured {
+    const AREA: Area = Area {
+        name: "token",
+        benches: &[],
+        comparisons: &[
+            Comparison {
+                name: "ES256",
+                ours: "es256/us",
+                theirs: "es256/raw",
+                peer: "signature",
+                unit: "tokens/s",
+                goal: 0.9,
+            },
+            Comparison {
+                name: "ES256",
+                ours: "es256/us",
+                theirs: "es256/them",
+                peer: "them",
+                unit: "tokens/s",
+                goal: 1.0,
+            },
+        ],
+    };
+
+    fn measured(id: &str, per_second: f64) -> Measured {
         Measured {
-            group: group.to_owned(),
-            function: function.to_owned(),
-            value: String::new(),
+            id: id.to_owned(),
             per_second,
             written: std::time::SystemTime::UNIX_EPOCH,
         }
     }
 
     #[test]
-    fn ours_is_compared_within_its_group() {
-        let rows = rows(
-            "token",
-            &[
-                measured("ES256", OURS, 90.0),
-                measured("ES256", "signature limit", 100.0),
-                measured("ES256", "jsonwebtoken", 100.0),
-                measured("RS256", "jsonwebtoken", 1.0),
-            ],
-        );
-        assert_eq!(rows.len(), 2);
-        assert!(rows[0].is_met(), "nine tenths of the limit");
-        assert!(!rows[1].is_met(), "slower than a peer");
-        let json = r#"{"area":"token","name":"ES256 vs jsonwebtoken","ours":90.0,"theirs":100.0,"unit":"ops/s","ratio":0.9,"goal":1.0,"met":false}"#;
-        assert_eq!(as_json(&rows[1]), serde_json::from_str::<Value>(json).unwrap());
-        assert!(as_table(&rows).lines().nth(2).unwrap().contains("NOT"));
+    fn ours_is_compared_with_each_of_theirs() {
+        static AREAS: &[Area] = &[AREA];
+        let all = [
+            measured("es256/us", 90.0),
+            measured("es256/raw", 100.0),
+            measured("es256/them", 100.0),
+        ];
+        let found = rows(&AREAS[0], &all).unwrap();
+        assert!(found[0].is_met(), "nine tenths of the limit");
+        assert!(!found[1].is_met(), "slower than a peer");
+        let json = r#"{"area":"token","name":"ES256 vs them","ours":90.0,"theirs":100.0,"unit":"tokens/s","ratio":0.9,"goal":1.0,"met":false}"#;
+        assert_eq!(as_json(&found[1]), serde_json::from_str::<Value>(json).unwrap());
+        assert!(as_table(&found).lines().nth(2).unwrap().contains(" NO "));
         assert!(
-            as_page(&rows).contains("| token | ES256 | jsonwebtoken | 90 | 100 | 0.90 | 1.00 | **no** |")
+            as_page(&found).contains("| token | ES256 | them | 90 | 100 | tokens/s | 0.90 | 1.00 | **no** |")
+        );
+        assert!(rows(&AREAS[0], &all[1..]).is_err(), "a bench is gone");
+        let more = [
+            measured("es256/us", 1.0),
+            measured("es256/raw", 1.0),
+            measured("es256/them", 1.0),
+            measured("new", 1.0),
+        ];
+        assert!(
+            rows(&AREAS[0], &more).is_err(),
+            "a bench is compared with nothing"
         );
     }
 

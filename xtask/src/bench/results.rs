@@ -9,10 +9,8 @@ use serde_json::Value;
 /// One measured function.
 #[derive(Debug, PartialEq)]
 pub(super) struct Measured {
-    pub(super) group: String,
-    pub(super) function: String,
-    /// The parameter, if the bench has one.
-    pub(super) value: String,
+    /// As criterion prints it: group, function and parameter.
+    pub(super) id: String,
     /// Operations a second; elements a second where the bench declares them.
     pub(super) per_second: f64,
     pub(super) written: SystemTime,
@@ -36,7 +34,6 @@ pub(super) fn measured_since(folder: &Path, since: Option<SystemTime>) -> Result
         }
     }
     found.retain(|it| since.is_none_or(|since| it.written > since));
-    found.sort_by(|a, b| (&a.group, &a.value, &a.function).cmp(&(&b.group, &b.value, &b.function)));
     Ok(found)
 }
 
@@ -54,22 +51,14 @@ fn read(folder: &Path) -> Result<Option<Measured>> {
 }
 
 fn parse(benchmark: &Value, estimates: &Value) -> Option<Measured> {
-    let text = |name: &str| {
-        benchmark
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let id = benchmark.get("full_id")?.as_str()?.to_owned();
     let nanoseconds = estimates.get("median")?.get("point_estimate")?.as_f64()?;
     let elements = benchmark
         .get("throughput")
         .and_then(|it| it.get("Elements"))
         .and_then(Value::as_f64);
     Some(Measured {
-        group: text("group_id"),
-        function: text("function_id"),
-        value: text("value_str"),
+        id,
         per_second: elements.unwrap_or(1.0) * 1e9 / nanoseconds,
         written: SystemTime::UNIX_EPOCH,
     })
@@ -85,7 +74,7 @@ mod tests {
         let scratch = Scratch::create("criterion-test").unwrap();
         let new = scratch.path.join("verify/countersign/new");
         std::fs::create_dir_all(&new).unwrap();
-        let benchmark = r#"{"group_id":"verify","function_id":"countersign","value_str":"ES256","throughput":{"Elements":4}}"#;
+        let benchmark = r#"{"group_id":"verify","full_id":"verify/us/ES256","throughput":{"Elements":4}}"#;
         write(&new.join("benchmark.json"), benchmark).unwrap();
         write(
             &new.join("estimates.json"),
@@ -94,10 +83,7 @@ mod tests {
         .unwrap();
         let found = measured_since(&scratch.path, None).unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!(
-            (found[0].group.as_str(), found[0].value.as_str()),
-            ("verify", "ES256")
-        );
+        assert_eq!(found[0].id, "verify/us/ES256");
         assert!((found[0].per_second - 2e6).abs() < 1.0);
         assert_eq!(measured_since(&scratch.path, Some(found[0].written)).unwrap(), []);
     }

@@ -12,6 +12,8 @@ use crate::{http, json, workspace};
 
 /// A decision is in the log before its answer; the file system needs no longer than this to show it.
 const LOG_MAX: Duration = Duration::from_secs(5);
+/// No node program of ours runs longer.
+const PROGRAM_SECONDS: u32 = 600;
 const SCOPE: &str = "mail.read";
 
 /// nginx in front of a backend, asking a gate. Stopped when dropped.
@@ -207,7 +209,7 @@ pub(super) fn client(site: &Site, issuer: &str, clients: &[Value]) -> Result<Vec
 }
 
 fn node(program: &str, arguments: &[&str]) -> Command {
-    let mut node = limited(600, "node");
+    let mut node = limited(PROGRAM_SECONDS, "node");
     node.arg(workspace::root().join("tests/peers").join(program))
         .args(arguments);
     node
