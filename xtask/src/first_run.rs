@@ -14,6 +14,8 @@ const PORT: u16 = 8420;
 /// The README's commands, as they must stand there.
 const SERVE: &str = "cargo run --release -- serve";
 const TEST: &str = "cargo xtask test";
+/// How the README's other commands begin; each must succeed as it stands there.
+const RUN: &str = "cargo run --release -- ";
 /// A release build on a slow machine.
 const BUILD_SECONDS: u32 = 1500;
 /// From listening to the last line of the banner.
@@ -27,6 +29,7 @@ pub(crate) fn run(run: &mut Run) {
     });
     let Some(scratch) = scratch else { return };
     let clone = scratch.path.join("countersign");
+    let mut commands = Vec::new();
     let cloned = run.step("first-run: clean clone, commands of the README", |log| {
         install::programs(&["curl", "git"], log)?;
         log.run(
@@ -36,7 +39,7 @@ pub(crate) fn run(run: &mut Run) {
                 .arg(&clone),
         )?;
         let readme = std::fs::read_to_string(clone.join("README.md")).context("there is no README.md")?;
-        let commands = fenced_commands(&readme);
+        commands = fenced_commands(&readme);
         for wanted in [SERVE, TEST] {
             ensure!(
                 commands.iter().any(|it| it == wanted),
@@ -59,10 +62,16 @@ pub(crate) fn run(run: &mut Run) {
         log.run(build.args(["build", "--release", "--bin", "countersign"]))?;
         Ok(String::new())
     });
-    if built {
-        run.step("first-run: serve, and every line it prints", |log| {
-            serve(&scratch, &clone, log)
-        });
+    if !built {
+        return;
+    }
+    run.step("first-run: serve, and every line it prints", |log| {
+        serve(&scratch, &clone, log)
+    });
+    for shown in commands.iter().filter(|it| it.starts_with(RUN) && *it != SERVE) {
+        let mut shell = in_clone(&clone, limited(300, "bash"));
+        shell.args(["-c", shown]);
+        run.command(&format!("first-run: {shown}"), shell);
     }
 }
 
