@@ -1,0 +1,164 @@
+use std::sync::Arc;
+
+use countersign_ledger::IssuanceKind;
+use countersign_token::TrustBundle;
+use serde_json::json;
+
+use crate::fixture::{Issuer, NOW, Stack, config};
+
+#[tokio::test]
+async fn a_recorded_token_is_admitted() {
+    let stack = Stack::start(config()).await;
+    let token = stack.issuer.token(&json!({}));
+    let index = stack.record(&token, IssuanceKind::Access).await;
+    let line = stack.check("mail", &token, 200, None).await;
+    assert_eq!(
+        (&line["provenance"], &line["ledger_index"]),
+        (&json!("recorded"), &json!(index))
+    );
+    assert_eq!((&line["mode"], &line["bundle"]), (&json!("enforce"), &json!(7)));
+}
+
+#[tokio::test]
+async fn what_was_never_issued_is_refused_or_observed() {
+    let stack = Stack::start(config()).await;
+    let token = stack.issuer.token(&json!({}));
+    let line = stack.check("mail", &token, 401, Some("never_issued")).await;
+    assert_eq!(line["provenance"], "not_recorded");
+    let line = stack.check("observed", &token, 200, Some("never_issued")).await;
+    assert_eq!(line["provenance"], "not_recorded");
+    let line = stack.check("unasked", &token, 200, None).await;
+    assert_eq!(line["provenance"], "not_asked");
+}
+
+#[tokio::test]
+async fn a_token_issued_as_something_else_was_never_issued_as_access() {
+    let stack = Stack::start(config()).await;
+    for (kind, status) in [
+        (IssuanceKind::Id, 401),
+        (IssuanceKind::Refresh, 401),
+        (IssuanceKind::Exchanged, 200),
+        (IssuanceKind::Foreign, 200),
+    ] {
+        let token = stack.issuer.token(&json!({"jti": format!("{kind:?}")}));
+        stack.record(&token, kind).await;
+        let reason = (status == 401).then_some("never_issued");
+        stack.check("mail", &token, status, reason).await;
+    }
+}
+
+#[tokio::test]
+async fn a_suspect_key_needs_the_record_in_every_mode() {
+    let stack = Stack::start(config()).await;
+    let issuers = vec![stack.issuer.record("suspect")];
+    stack
+        .bundle
+        .send_replace(Arc::new(TrustBundle { number: 8, issuers }));
+    let issued = stack.issuer.token(&json!({"jti": "issued"}));
+    stack.record(&issued, IssuanceKind::Access).await;
+    let forged = stack.issuer.token(&json!({"jti": "forged"}));
+    for resource in ["mail", "observed", "unasked"] {
+        let line = stack.check(resource, &issued, 200, None).await;
+        assert_eq!((&line["mode"], &line["bundle"]), (&json!("enforce"), &json!(8)));
+        stack.check(resource, &forged, 401, Some("never_issued")).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_ledger_nothing_is_known_to_be_issued() {
+    let stack = Stack::without_ledger(config()).await;
+    let token = stack.issuer.token(&json!({}));
+    let response = stack.ask("mail", &token).await;
+    assert_eq!(response.headers()["retry-after"], "2");
+    let line = stack.check("mail", &token, 403, Some("provenance_unknown")).await;
+    assert_eq!(line["provenance"], "cannot_tell");
+    stack
+        .check("observed", &token, 200, Some("provenance_unknown"))
+        .await;
+    stack.check("unasked", &token, 200, None).await;
+
+    let caddy = serde_json::from_value(json!({
+        "dialect": "caddy",
+        "resources": [{"name": "mail", "audience": crate::fixture::MAIL, "realm": "enterprise"}],
+    }));
+    let stack = Stack::without_ledger(caddy.unwrap()).await;
+    stack
+        .check(
+            "mail",
+            &stack.issuer.token(&json!({})),
+            503,
+            Some("provenance_unknown"),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_closed_ledger_cannot_tell() {
+    let mut stack = Stack::start(config()).await;
+    stack.ledger.take().unwrap().close();
+    let token = stack.issuer.token(&json!({}));
+    stack.check("mail", &token, 403, Some("provenance_unknown")).await;
+}
+
+#[tokio::test]
+async fn a_revocation_counts_from_the_moment_it_is_published() {
+    let stack = Stack::start(config()).await;
+    let token = stack.issuer.token(&json!({}));
+    stack.check("unasked", &token, 200, None).await;
+    let revoked = TrustBundle {
+        number: 8,
+        issuers: vec![stack.issuer.record("revoked")],
+    };
+    stack.bundle.send_replace(Arc::new(revoked));
+    stack.check("unasked", &token, 401, Some("key_revoked")).await;
+    // An older bundle played back undoes nothing.
+    let older = TrustBundle {
+        number: 7,
+        issuers: vec![stack.issuer.record("active")],
+    };
+    stack.bundle.send_replace(Arc::new(older));
+    let line = stack.check("unasked", &token, 401, Some("key_revoked")).await;
+    assert_eq!(line["bundle"], 8);
+}
+
+#[tokio::test]
+async fn a_key_of_another_realm_is_the_alarm() {
+    let stack = Stack::start(config()).await;
+    let consumer = Issuer::new("https://consumer.example", "consumer");
+    let issuers = vec![stack.issuer.record("active"), consumer.record("active")];
+    stack
+        .bundle
+        .send_replace(Arc::new(TrustBundle { number: 8, issuers }));
+    let crossing = consumer.token(&json!({"iss": stack.issuer.iss}));
+    let line = stack
+        .check("mail", &crossing, 401, Some("key_realm_mismatch"))
+        .await;
+    assert_eq!(line["key_thumbprint"], json!(consumer.kid));
+    assert_eq!(line["realm"], "enterprise");
+    stack
+        .check(
+            "outlook",
+            &stack.issuer.token(&json!({})),
+            401,
+            Some("resource_realm_mismatch"),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn scope_and_tenant_are_authority_the_rest_is_the_token() {
+    let stack = Stack::start(config()).await;
+    let token = stack.issuer.token(&json!({}));
+    stack
+        .check("scoped", &token, 403, Some("scope_insufficient"))
+        .await;
+    stack
+        .check("tenanted", &token, 403, Some("tenant_not_allowed"))
+        .await;
+    let challenge = stack.ask("scoped", &token).await.headers()["www-authenticate"].clone();
+    assert_eq!(challenge, "Bearer error=\"insufficient_scope\"");
+    let late = stack.issuer.token(&json!({"iat": NOW - 3000, "exp": NOW - 600}));
+    stack.check("mail", &late, 401, Some("token_expired")).await;
+    let challenge = stack.ask("mail", &late).await.headers()["www-authenticate"].clone();
+    assert_eq!(challenge, "Bearer error=\"invalid_token\"");
+}
