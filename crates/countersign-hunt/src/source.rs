@@ -1,0 +1,3 @@
+//! Sources: one file each, from what somebody's system wrote to the normal form.
+
+pub mod decisions;
