@@ -11,7 +11,10 @@
 //! It does not decide about requests (that is the gate), it does not trust a ledger that it has not verified, and it
 //! does not take silence for an answer: a use is `never_issued` only where the ledger would have to know the token.
 
+pub mod coverage;
+pub mod issuances;
 pub mod normal_form;
 pub mod rejects;
 pub mod source;
 pub mod timestamp;
+pub mod verdict;
