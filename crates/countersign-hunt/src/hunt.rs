@@ -1,0 +1,3 @@
+//! Hunts: one file each, a question to the normal form.
+
+pub mod reconcile;
