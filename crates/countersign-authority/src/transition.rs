@@ -1,11 +1,13 @@
 //! Key transitions: activate, suspect, revoke. Each is announced, applied once, and published.
 
-use countersign_token::KeyState;
 use std::sync::Arc;
+
+use countersign_token::KeyState;
 
 use crate::authority::Authority;
 use crate::issuer::{Issuer, Signer};
 use crate::keyring::{KeyOrder, Keyring, KeyringError, expired};
+use crate::private_key::PrivateKey;
 use crate::publish::{PublishError, publish};
 use crate::state::{KeyRow, Transition};
 
@@ -35,6 +37,9 @@ pub enum TransitionError {
     /// A key of the state is unusable.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The task that makes the transition ended early.
+    #[error("the key transition was interrupted")]
+    Interrupted,
 }
 
 impl TransitionError {
@@ -46,6 +51,7 @@ impl TransitionError {
             Self::NotAllowed { .. } => "transition_not_allowed",
             Self::Keyring(error) => error.code(),
             Self::Publish(_) => "state_corrupt",
+            Self::Interrupted => "transition_interrupted",
         }
     }
 
@@ -58,6 +64,7 @@ impl TransitionError {
             Self::NotAllowed { .. } => Some("a key only moves towards less trust"),
             Self::Keyring(error) => error.hint(),
             Self::Publish(_) => Some("restore `state.sqlite3` from a backup"),
+            Self::Interrupted => Some("restart: the next start completes or undoes it"),
         }
     }
 }
@@ -67,82 +74,70 @@ impl Authority {
     ///
     /// The retired key's private part is destroyed. Returns the number of the trust bundle that says so.
     pub async fn activate(&self, issuer: &str) -> Result<u64, TransitionError> {
-        let _one_at_a_time = self.shared().transition.lock().await;
-        let rows = self.rows(issuer).await?;
-        let active = rows
-            .iter()
-            .find(|row| row.state == KeyState::Active)
-            .ok_or(TransitionError::KeyUnknown)?;
-        self.replace(issuer, &rows, active, KeyState::Retired).await
+        self.transit(issuer, None, KeyState::Retired).await
     }
 
     /// The key may be stolen: from now on only tokens in the ledger count. If it is active or staged, it is replaced
-    /// and its private part destroyed.
+    /// and its private part destroyed. Returns the number of the trust bundle that says so.
     pub async fn suspect(&self, issuer: &str, key_id: &str) -> Result<u64, TransitionError> {
-        self.distrust(issuer, key_id, KeyState::Suspect).await
+        self.transit(issuer, Some(key_id), KeyState::Suspect).await
     }
 
     /// Nothing the key ever signed counts any more. If it is active or staged, it is replaced and its private part
-    /// destroyed.
+    /// destroyed. Returns the number of the trust bundle that says so.
     pub async fn revoke(&self, issuer: &str, key_id: &str) -> Result<u64, TransitionError> {
-        self.distrust(issuer, key_id, KeyState::Revoked).await
+        self.transit(issuer, Some(key_id), KeyState::Revoked).await
     }
 
-    async fn distrust(&self, issuer: &str, key_id: &str, to: KeyState) -> Result<u64, TransitionError> {
-        let _one_at_a_time = self.shared().transition.lock().await;
-        let rows = self.rows(issuer).await?;
-        let row = rows
-            .iter()
-            .find(|row| row.key_id == key_id)
-            .ok_or(TransitionError::KeyUnknown)?;
-        if row.state >= to || (row.state == KeyState::Expired && to == KeyState::Suspect) {
-            return Err(TransitionError::NotAllowed { from: row.state, to });
-        }
-        self.replace(issuer, &rows, row, to).await
-    }
-
-    async fn rows(&self, issuer: &str) -> Result<Vec<KeyRow>, TransitionError> {
-        self.issuer(issuer).ok_or(TransitionError::IssuerUnknown)?;
-        let rows = self
-            .shared()
-            .keyring
-            .state
-            .keys()
-            .await
-            .map_err(KeyringError::from)?;
-        Ok(rows.into_iter().filter(|row| row.issuer == issuer).collect())
-    }
-
-    /// Moves `row` to a state in which it does not sign, and fills the place it leaves.
-    async fn replace(
+    /// In a task of its own: a caller that goes away half-way must not leave the signer behind the state.
+    async fn transit(
         &self,
         issuer: &str,
-        rows: &[KeyRow],
-        row: &KeyRow,
+        key_id: Option<&str>,
         to: KeyState,
     ) -> Result<u64, TransitionError> {
-        let issuer = self.issuer(issuer).ok_or(TransitionError::IssuerUnknown)?;
+        let issuer = Arc::clone(self.issuer(issuer).ok_or(TransitionError::IssuerUnknown)?);
+        let (authority, key_id) = (self.clone(), key_id.map(ToOwned::to_owned));
+        let task = tokio::spawn(async move {
+            let _one_at_a_time = authority.shared().transition.lock().await;
+            authority.replace(&issuer, key_id.as_deref(), to).await
+        });
+        task.await.unwrap_or(Err(TransitionError::Interrupted))
+    }
+
+    /// Moves a key (the active one, or the one named) to a state in which it does not sign, and fills the place that
+    /// it leaves.
+    async fn replace(
+        &self,
+        issuer: &Issuer,
+        key_id: Option<&str>,
+        to: KeyState,
+    ) -> Result<u64, TransitionError> {
         let keyring = &self.shared().keyring;
-        // From here no token is signed: those in flight are recorded, the next ones wait for the new key.
+        keyring.recover().await?;
+        let rows = keyring.state.keys().await.map_err(KeyringError::from)?;
+        let rows: Vec<KeyRow> = rows.into_iter().filter(|row| row.issuer == issuer.url).collect();
+        let leaving = select(&rows, key_id, to)?;
+        let successor = Successor::prepare(keyring, issuer, &rows, leaving, self.now()).await?;
+
+        // From here no token is signed: those in flight are recorded, the next ones wait for the new key and for the
+        // bundle that knows it.
         let mut signer = issuer.signer.write().await;
         let now = self.now();
-        let transition = plan(keyring, issuer, rows, row, to, now).await?;
+        let transition = plan(&rows, leaving, to, &successor, issuer.lifetime_max_seconds, now);
         let number = keyring.commit(&transition).await?;
-        if let Some(active) = transition
-            .changed
-            .iter()
-            .find(|row| row.state == KeyState::Active)
-        {
-            *signer = Signer::new(keyring.load(active)?, active.clone());
+        if let Some((key, row)) = successor.active {
+            *signer = Signer::new(key, activated(&row, now));
         }
-        drop(signer);
         self.publish(number).await?;
-        keyring.destroy(&row.key_id)?;
+        drop(signer);
+        keyring.destroy(&leaving.key_id)?;
+        let (from, to) = (leaving.state.as_str(), to.as_str());
         tracing::info!(
             issuer = issuer.url,
-            key_id = row.key_id,
-            from = row.state.as_str(),
-            to = to.as_str(),
+            key_id = leaving.key_id,
+            from,
+            to,
             bundle = number,
             "key state changed"
         );
@@ -159,46 +154,82 @@ impl Authority {
     }
 }
 
-async fn plan(
-    keyring: &Keyring,
-    issuer: &Issuer,
-    rows: &[KeyRow],
-    row: &KeyRow,
-    to: KeyState,
-    now: u64,
-) -> Result<Transition, TransitionError> {
-    let mut changed = vec![closed(row, to, now)];
-    let others = rows.iter().filter(|other| other.key_id != row.key_id);
-    changed.extend(others.filter_map(|other| expired(other, issuer.lifetime_max_seconds, now)));
-    let mut transition = Transition {
-        changed,
-        ..Transition::default()
-    };
-    if row.state == KeyState::Active {
-        let staged = rows
-            .iter()
-            .find(|row| row.state == KeyState::Staged)
-            .ok_or(TransitionError::KeyUnknown)?;
-        // Loaded before anything is announced: a successor that does not open must not be promised.
-        keyring.load(staged)?;
-        transition.changed.push(KeyRow {
-            state: KeyState::Active,
-            sign_from: now,
-            changed_at: now,
-            ..staged.clone()
-        });
+fn select<'a>(rows: &'a [KeyRow], key_id: Option<&str>, to: KeyState) -> Result<&'a KeyRow, TransitionError> {
+    let wanted = |row: &&KeyRow| key_id.map_or(row.state == KeyState::Active, |key_id| row.key_id == key_id);
+    let row = rows.iter().find(wanted).ok_or(TransitionError::KeyUnknown)?;
+    // Nothing that an expired key signed counts: suspicion would bring some of it back.
+    let backwards = row.state >= to || (row.state == KeyState::Expired && to == KeyState::Suspect);
+    if backwards {
+        Err(TransitionError::NotAllowed { from: row.state, to })
+    } else {
+        Ok(row)
     }
-    if matches!(row.state, KeyState::Active | KeyState::Staged) {
-        let order = KeyOrder {
-            issuer: &issuer.url,
-            realm: &issuer.realm,
-            algorithm: issuer.algorithm,
-            state: KeyState::Staged,
-            sign_from: now.saturating_add(STAGE_SECONDS),
+}
+
+/// Who takes the place of the leaving key.
+struct Successor {
+    /// The staged key, opened before anything is announced: one that does not open must not be promised.
+    active: Option<(PrivateKey, KeyRow)>,
+    /// A new key to stage.
+    staged: Option<KeyRow>,
+}
+
+impl Successor {
+    async fn prepare(
+        keyring: &Keyring,
+        issuer: &Issuer,
+        rows: &[KeyRow],
+        leaving: &KeyRow,
+        now: u64,
+    ) -> Result<Self, TransitionError> {
+        let mut successor = Self {
+            active: None,
+            staged: None,
         };
-        transition.added = keyring.generate(&[order], now).await?;
+        if leaving.state == KeyState::Active {
+            let staged = rows.iter().find(|row| row.state == KeyState::Staged);
+            let staged = staged.ok_or(TransitionError::KeyUnknown)?;
+            successor.active = Some((keyring.load(staged)?, staged.clone()));
+        }
+        if matches!(leaving.state, KeyState::Active | KeyState::Staged) {
+            let order = KeyOrder {
+                issuer: &issuer.url,
+                realm: &issuer.realm,
+                algorithm: issuer.algorithm,
+                state: KeyState::Staged,
+                sign_from: now.saturating_add(STAGE_SECONDS),
+            };
+            successor.staged = keyring.generate(&[order], now).await?.pop();
+        }
+        Ok(successor)
     }
-    Ok(transition)
+}
+
+fn plan(
+    rows: &[KeyRow],
+    leaving: &KeyRow,
+    to: KeyState,
+    successor: &Successor,
+    lifetime_max_seconds: u64,
+    now: u64,
+) -> Transition {
+    let mut changed = vec![closed(leaving, to, now)];
+    changed.extend(successor.active.iter().map(|(_, row)| activated(row, now)));
+    let others = rows.iter().filter(|row| row.key_id != leaving.key_id);
+    changed.extend(others.filter_map(|row| expired(row, lifetime_max_seconds, now)));
+    Transition {
+        changed,
+        added: successor.staged.iter().cloned().collect(),
+    }
+}
+
+fn activated(row: &KeyRow, now: u64) -> KeyRow {
+    KeyRow {
+        state: KeyState::Active,
+        sign_from: now,
+        changed_at: now,
+        ..row.clone()
+    }
 }
 
 /// The key with its window closed: now if it was signing, as it was if already closed, empty if it never signed.

@@ -205,6 +205,12 @@ impl Problems {
             "set resource to the audience of the tokens that the client receives",
         );
         self.check(
+            client.resource.as_deref().is_none_or(is_audience),
+            || format!("{at}.resource"),
+            "not an absolute URI",
+            "use the API's identifier, such as https://mail.example, without a fragment",
+        );
+        self.check(
             !client.audiences.is_empty(),
             || format!("{at}.audiences"),
             "the client can reach nothing",

@@ -131,7 +131,7 @@ fn target_and_scope_have_defaults() {
 fn every_rule_refuses() {
     check(Rule::ExchangeNotAllowed, |case| case.exchange = false);
     check(Rule::ClientOfOtherIssuer, |case| {
-        case.client_tenant = Some("fabrikam")
+        case.client_tenant = Some("fabrikam");
     });
     check(Rule::SubjectTypeUnsupported, |case| {
         case.subject_token_type = "urn:ietf:params:oauth:token-type:id_token";
@@ -146,41 +146,41 @@ fn every_rule_refuses() {
     });
     check(Rule::TargetSeveral, |case| case.targets.push(FILES));
     check(Rule::TargetNotRegistered, |case| {
-        case.targets = vec!["https://x.example"]
+        case.targets = vec!["https://x.example"];
     });
     check(Rule::SelfExchange, |case| case.targets = vec![MAIL]);
     check_subject(Rule::SelfExchange, |subject| {
-        subject.audience.push(FILES.to_owned())
+        subject.audience.push(FILES.to_owned());
     });
     check(Rule::SubjectNotVerified, |case| {
-        case.subject = Err(Reason::ALL[0])
+        case.subject = Err(Reason::ALL[0]);
     });
     check_subject(Rule::SubjectOfOtherRealm, |subject| {
-        subject.realm = "consumer".to_owned()
+        subject.realm = "consumer".to_owned();
     });
     check_subject(Rule::SubjectOfOtherTenant, |subject| {
-        subject.tenant = Some("fabrikam".to_owned())
+        subject.tenant = Some("fabrikam".to_owned());
     });
     check_subject(Rule::SubjectOfOtherTenant, |subject| subject.tenant = None);
     check_subject(Rule::SubjectNotForClient, |subject| {
-        subject.audience = vec!["https://x.example".to_owned()]
+        subject.audience = vec!["https://x.example".to_owned()];
     });
     check(Rule::SubjectNotForClient, |case| case.resource = None);
     check_subject(Rule::SubjectExpired, |subject| subject.expires_at = NOW);
     check_subject(Rule::SubjectNeverIssued, |subject| {
-        subject.record = Record::NotRecorded
+        subject.record = Record::NotRecorded;
     });
     check_subject(Rule::SubjectProvenanceUnknown, |subject| {
-        subject.record = Record::CannotTell
+        subject.record = Record::CannotTell;
     });
     check_subject(Rule::SubjectNotPrimary, |subject| {
-        subject.record = Record::Recorded(IssuanceKind::Exchanged)
+        subject.record = Record::Recorded(IssuanceKind::Exchanged);
     });
     check_subject(Rule::SubjectNotAccessToken, |subject| {
-        subject.record = Record::Recorded(IssuanceKind::Id)
+        subject.record = Record::Recorded(IssuanceKind::Id);
     });
     check(Rule::ScopeNotGranted, |case| {
-        case.scope = vec!["files.read", "files.write"]
+        case.scope = vec!["files.read", "files.write"];
     });
 }
 

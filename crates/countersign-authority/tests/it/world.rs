@@ -1,6 +1,7 @@
 //! An authority to talk to.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -150,9 +151,9 @@ impl World {
         let mut request =
             format!("{method} {path} HTTP/1.1\r\nHost: authority.example\r\nConnection: close\r\n");
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            write!(request, "{name}: {value}\r\n").unwrap();
         }
-        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        write!(request, "Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
         let address = self.address;
         tokio::task::spawn_blocking(move || exchange(address, &request))
             .await
