@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, HeaderValue};
 
 use crate::config::Dialect;
-use crate::redact::for_log;
+use crate::redact::bytes_for_log;
 
 /// The longest method written to the log. The longest registered one has 17 characters.
 const METHOD_LENGTH_MAX: usize = 32;
@@ -35,7 +35,7 @@ impl Forwarded {
             method: only(headers, family.method).and_then(method_of),
             path: only(headers, family.uri).and_then(path_of),
             source_ip: only(headers, family.client).and_then(address_of),
-            user_agent: only(headers, "user-agent").map(|value| for_log(&value.as_bytes().escape_ascii())),
+            user_agent: only(headers, "user-agent").map(|value| bytes_for_log(value.as_bytes())),
         }
     }
 }
@@ -84,7 +84,7 @@ fn path_of(value: &HeaderValue) -> Option<String> {
         .as_bytes()
         .split(|byte| matches!(byte, b'?' | b'#'))
         .next()?;
-    Some(for_log(&path.escape_ascii()))
+    Some(bytes_for_log(path))
 }
 
 /// The last address of a list is the one the proxy in front saw itself; those before it are hearsay.

@@ -2,6 +2,7 @@ use axum::http::StatusCode;
 use countersign_ledger::Follower;
 use serde::Serialize;
 
+use crate::config::Mode;
 use crate::decision_log::LogHealth;
 use crate::fetch::FetchError;
 use crate::gate::Gate;
@@ -74,8 +75,13 @@ impl Health {
             position: gate.follower().map(Follower::applied),
         };
         let decision_log = gate.log().health();
+        let asks_ledger = gate
+            .config()
+            .resources
+            .iter()
+            .any(|resource| resource.mode != Mode::Off);
         let complete = trust.problem.is_none()
-            && ledger.state != "stopped"
+            && (ledger.state == "following" || !asks_ledger)
             && issuers.iter().all(|issuer| issuer.state == "ok");
         let status = match (decision_log.state, complete) {
             ("ok", true) => "ok",

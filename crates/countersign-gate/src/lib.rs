@@ -59,11 +59,13 @@ mod gate;
 mod health;
 mod http;
 mod redact;
+mod start;
 mod trust;
 mod validate;
 
 pub use clock::ClockMs;
 pub use config::{Config, Dialect, ForeignIssuer, Mode, ResourceConfig};
 pub use decision::{Decision, ProvenanceAnswer, Verdict};
-pub use gate::{Gate, GateOptions, Request, StartError};
+pub use gate::{Gate, Request};
+pub use start::{GateOptions, StartError};
 pub use validate::Problem;

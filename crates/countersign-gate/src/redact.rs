@@ -1,4 +1,4 @@
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
 
 /// The longest text of foreign origin in one field of the log. A line stays below 8 KiB with every field full.
 const TEXT_LENGTH_MAX: usize = 512;
@@ -23,16 +23,36 @@ pub(crate) fn for_log(text: &impl Display) -> String {
     text
 }
 
+/// The same for header bytes: what is not printable ASCII is percent-encoded.
+pub(crate) fn bytes_for_log(bytes: &[u8]) -> String {
+    for_log(&Printable(bytes))
+}
+
+struct Printable<'a>(&'a [u8]);
+
+impl Display for Printable<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0 {
+            if byte.is_ascii_graphic() || *byte == b' ' {
+                formatter.write_char(char::from(*byte))?;
+            } else {
+                write!(formatter, "%{byte:02X}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Takes in a little more than is shown, so that a token cut at the end is still recognised as one.
 struct Capped(String);
 
-impl std::fmt::Write for Capped {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+impl fmt::Write for Capped {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = (TEXT_LENGTH_MAX + 2 * TOKEN_LENGTH_MIN).saturating_sub(self.0.len());
         let part = text.get(..text.floor_char_boundary(room)).unwrap_or_default();
         self.0.push_str(part);
         if part.len() < text.len() {
-            Err(std::fmt::Error)
+            Err(fmt::Error)
         } else {
             Ok(())
         }
@@ -80,6 +100,11 @@ mod tests {
             !for_log(&late).contains("eyJ"),
             "a token that the cap cuts short is one all the same"
         );
+    }
+
+    #[test]
+    fn bytes_become_printable() {
+        assert_eq!(bytes_for_log(b"/it's?\xff\n \"x\""), "/it's?%FF%0A \"x\"");
     }
 
     #[test]

@@ -76,6 +76,9 @@ async fn without_a_ledger_nothing_is_known_to_be_issued() {
         .check("observed", &token, 200, Some("provenance_unknown"))
         .await;
     stack.check("unasked", &token, 200, None).await;
+    let (status, health) = stack.health().await;
+    assert_eq!((status, &health["status"]), (200, &json!("degraded")));
+    assert_eq!(health["ledger"], json!({"state": "none", "position": null}));
 
     let caddy = serde_json::from_value(json!({
         "dialect": "caddy",
