@@ -125,7 +125,8 @@ fn rows(area: &'static Area, measured: &[Measured]) -> Result<Vec<Row>> {
             .with_context(|| format!("no bench measures {id:?}"))
     };
     let compared = |id: &str| area.comparisons.iter().any(|it| it.ours == id || it.theirs == id);
-    if let Some(unknown) = measured.iter().find(|it| !compared(&it.id)) {
+    let known = |id: &str| compared(id) || area.parts.contains(&id);
+    if let Some(unknown) = measured.iter().find(|it| !known(&it.id)) {
         bail!(
             "{:?} is measured and stands in no comparison of {}",
             unknown.id,
@@ -201,6 +202,7 @@ mod tests {
     const AREA: Area = Area {
         name: "token",
         benches: &[],
+        parts: &[],
         comparisons: &[
             Comparison {
                 name: "ES256",

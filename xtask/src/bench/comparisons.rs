@@ -7,6 +7,8 @@ pub(super) struct Area {
     /// `(package, bench, filter)`
     pub(super) benches: &'static [(&'static str, &'static str, &'static [&'static str])],
     pub(super) comparisons: &'static [Comparison],
+    /// What is measured beside them and compared with nothing: a part of ours, for whoever makes it faster.
+    pub(super) parts: &'static [&'static str],
 }
 
 /// One row.
@@ -24,20 +26,94 @@ pub(super) struct Comparison {
     pub(super) goal: f64,
 }
 
+/// Beside a peer that does the same work: at least as fast.
+const PEER: f64 = 1.0;
+
 pub(super) const AREAS: &[Area] = &[
     Area {
         name: "token",
         benches: &[("countersign-token", "verify", &[])],
-        comparisons: &[],
+        comparisons: &[
+            token(
+                "verify ES256",
+                "ES256/countersign",
+                "ES256/jsonwebtoken",
+                "jsonwebtoken",
+                PEER,
+            ),
+            token(
+                "verify RS256",
+                "RS256/countersign",
+                "RS256/jsonwebtoken",
+                "jsonwebtoken",
+                PEER,
+            ),
+            token(
+                "verify EdDSA",
+                "EdDSA/countersign",
+                "EdDSA/jsonwebtoken",
+                "jsonwebtoken",
+                PEER,
+            ),
+            // Everything but the signature takes a few microseconds, whatever the algorithm.
+            token(
+                "ES256/countersign",
+                "ES256/bare signature",
+                "limit: the signature alone",
+                0.9,
+            ),
+            token(
+                "RS256/countersign",
+                "RS256/bare signature",
+                "limit: the signature alone",
+                0.75,
+            ),
+            token(
+                "EdDSA/countersign",
+                "EdDSA/bare signature",
+                "limit: the signature alone",
+                0.85,
+            ),
+        ],
+        parts: &["ES256/parse only", "RS256/parse only", "EdDSA/parse only"],
     },
     Area {
         name: "ledger",
         benches: &[("countersign-ledger", "append", &[])],
         comparisons: &[],
+        parts: &[],
     },
     Area {
         name: "gate",
-        benches: &[("countersign-gate", "decide", &[])],
-        comparisons: &[],
+        benches: &[
+            ("countersign-token", "verify", &["ES256/bare signature"]),
+            ("countersign-gate", "decide", &[]),
+        ],
+        comparisons: &[Comparison {
+            name: "decide and log, recorded",
+            ours: "decide/es256_recorded",
+            theirs: "ES256/bare signature",
+            peer: "limit: the signature alone",
+            unit: "decisions/s",
+            goal: 0.75,
+        }],
+        parts: &[],
     },
 ];
+
+const fn token(
+    name: &'static str,
+    ours: &'static str,
+    theirs: &'static str,
+    peer: &'static str,
+    goal: f64,
+) -> Comparison {
+    Comparison {
+        name,
+        ours,
+        theirs,
+        peer,
+        unit: "tokens/s",
+        goal,
+    }
+}

@@ -35,11 +35,12 @@ fn files_except(workspace: &Workspace, exempt: &[Exemption]) -> Vec<Finding> {
     findings
 }
 
-/// Files worth a look: above the aim, below the hard limit.
+/// Files worth a look, tests apart: above the aim, below the hard limit.
 pub(crate) fn large_files(workspace: &Workspace) -> Vec<Finding> {
     let lines = |file: &File| Source::parse(&file.text).code_lines();
     let large = workspace
         .rust()
+        .filter(|file| !is_test_file(&file.path))
         .map(|file| (file, lines(file)))
         .filter(|(_, lines)| *lines > NOTED_LINES);
     large
