@@ -57,18 +57,21 @@ pub(super) const AREAS: &[Area] = &[
             ),
             // Everything but the signature takes a few microseconds, whatever the algorithm.
             token(
+                "verify ES256",
                 "ES256/countersign",
                 "ES256/bare signature",
                 "limit: the signature alone",
                 0.9,
             ),
             token(
+                "verify RS256",
                 "RS256/countersign",
                 "RS256/bare signature",
                 "limit: the signature alone",
                 0.75,
             ),
             token(
+                "verify EdDSA",
                 "EdDSA/countersign",
                 "EdDSA/bare signature",
                 "limit: the signature alone",
