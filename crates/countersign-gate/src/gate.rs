@@ -23,6 +23,10 @@ const HEADERS_MAX: usize = 96;
 /// The most bytes all header lines together may have. nginx takes 32 KiB from a caller by default.
 const HEADER_BYTES_MAX: usize = 48 * 1024;
 
+/// How often a token is judged again because the trust changed while the ledger was asked. Trust changes by
+/// the minute, an answer takes milliseconds: more than one repetition means that something is wrong.
+const ROUNDS_MAX: usize = 3;
+
 /// The request of a proxy: what the caller sent, and what the proxy's configuration asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -168,12 +172,20 @@ impl Inner {
         let text = bearer(request.headers)?;
         let token = ParsedToken::parse(text).map_err(|refusal| refusal.reason)?;
         decision.fingerprint = Some(token.fingerprint().to_string());
-        let (verified, recorded) = self.verify(&token, resource, now, decision).await?;
-        let mode = effective_mode(*mode, verified.key_state(), recorded);
-        let fingerprint = *verified.fingerprint().as_bytes();
-        decision.mode = Some(mode);
-        decision.note_verified(verified);
-        self.provenance(&fingerprint, mode, decision).await
+        for _ in 0..ROUNDS_MAX {
+            let (verified, recorded, trust) = self.verify(&token, resource, now, decision).await?;
+            let mode = effective_mode(*mode, verified.key_state(), recorded);
+            decision.mode = Some(mode);
+            decision.note_verified(verified);
+            let remark = self
+                .provenance(token.fingerprint().as_bytes(), mode, decision)
+                .await?;
+            // The ledger may have taken its time, and the key may have been denied meanwhile.
+            if Arc::ptr_eq(&trust, &self.trust.current()) {
+                return Ok(remark);
+            }
+        }
+        Err(Reason::ProvenanceUnknown)
     }
 
     /// The resource the proxy asks for. One parameter: a second one could be the caller's.
@@ -190,14 +202,15 @@ impl Inner {
         }
     }
 
-    /// The token rules against the trust in force, and whether this issuer's issuances are recorded at all.
+    /// The token rules against the trust in force, and whether this issuer's issuances are recorded at all;
+    /// with the trust that said so.
     async fn verify(
         &self,
         token: &ParsedToken,
         resource: &Resource,
         now: u64,
         decision: &mut Decision,
-    ) -> Result<(VerifiedToken, ProvenanceRule), Reason> {
+    ) -> Result<(VerifiedToken, ProvenanceRule, Arc<Trust>), Reason> {
         let mut looked_again = false;
         loop {
             let trust = self.trust.current();
@@ -222,7 +235,7 @@ impl Inner {
             };
             let rule = foreign.map_or(ProvenanceRule::Required, |keys| keys.config.provenance);
             return match result {
-                Ok(verified) => Ok((verified, rule)),
+                Ok(verified) => Ok((verified, rule, trust)),
                 Err(reason) => {
                     decision.note_unverified(token, &trust.registry);
                     Err(reason)

@@ -145,25 +145,28 @@ pub(crate) fn config() -> Config {
 
 impl Stack {
     pub(crate) async fn start(config: Config) -> Self {
-        Self::build(config, true).await
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = open_ledger(&directory.path().join("ledger"));
+        let follower = Follower::start(ledger.clone(), Arc::new(|| NOW)).await;
+        Self::build(config, directory, Some(ledger), Some(follower)).await
     }
 
     pub(crate) async fn without_ledger(config: Config) -> Self {
-        Self::build(config, false).await
+        Self::build(config, tempfile::tempdir().unwrap(), None, None).await
     }
 
-    async fn build(config: Config, with_ledger: bool) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+    /// A gate that asks this follower.
+    pub(crate) async fn following(config: Config, follower: Follower) -> Self {
+        Self::build(config, tempfile::tempdir().unwrap(), None, Some(follower)).await
+    }
+
+    async fn build(
+        config: Config,
+        directory: tempfile::TempDir,
+        ledger: Option<Ledger>,
+        follower: Option<Follower>,
+    ) -> Self {
         let clock_ms = Arc::new(AtomicU64::new(NOW * 1000 + 250));
-        let ledger = with_ledger.then(|| open_ledger(&directory.path().join("ledger")));
-        let follower = match &ledger {
-            Some(ledger) => {
-                let clock = Arc::clone(&clock_ms);
-                let clock = Arc::new(move || clock.load(Ordering::SeqCst) / 1000);
-                Some(Follower::start(ledger.clone(), clock).await)
-            }
-            None => None,
-        };
         let issuer = Issuer::new(ISS, "enterprise");
         let (bundle, receiver) = watch::channel(Arc::new(TrustBundle {
             number: 7,

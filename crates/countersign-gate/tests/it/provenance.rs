@@ -1,8 +1,11 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use countersign_ledger::IssuanceKind;
+use countersign_ledger::follow::{Source, SourceError};
+use countersign_ledger::{Entry, Follower, IssuanceKind};
 use countersign_token::TrustBundle;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::fixture::{Issuer, NOW, Stack, config};
 
@@ -164,4 +167,46 @@ async fn scope_and_tenant_are_authority_the_rest_is_the_token() {
     stack.check("mail", &late, 401, Some("token_expired")).await;
     let challenge = stack.ask("mail", &late).await.headers()["www-authenticate"].clone();
     assert_eq!(challenge, "Bearer error=\"invalid_token\"");
+}
+
+/// An empty ledger that answers when it is allowed to.
+struct Slow(Arc<Semaphore>);
+
+impl Source for Slow {
+    async fn head(&self) -> Result<u64, SourceError> {
+        self.0.acquire().await.map_err(|_| SourceError::Stopped)?.forget();
+        Ok(0)
+    }
+
+    async fn read(&self, _: u64, _: usize) -> Result<Vec<Entry>, SourceError> {
+        Err(SourceError::Unavailable)
+    }
+
+    async fn changed(&self, _: u64) -> Result<(), SourceError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_key_revoked_while_the_ledger_is_asked_admits_nothing() {
+    let allowed = Arc::new(Semaphore::new(1));
+    let wait = Duration::from_mins(1);
+    let follower = Follower::start_on(Slow(Arc::clone(&allowed)), Arc::new(|| NOW), wait).await;
+    let stack = Stack::following(config(), follower.clone()).await;
+    let token = stack.issuer.token(&json!({}));
+    let asked = stack.ask("observed", &token);
+    let meanwhile = async {
+        while follower.barrier_reads() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let revoked = TrustBundle {
+            number: 8,
+            issuers: vec![stack.issuer.record("revoked")],
+        };
+        stack.bundle.send_replace(Arc::new(revoked));
+        allowed.add_permits(10);
+    };
+    let (response, ()) = tokio::join!(asked, meanwhile);
+    assert_eq!(response.status().as_u16(), 401);
+    assert_eq!(stack.last_line()["reason"], "key_revoked");
 }
