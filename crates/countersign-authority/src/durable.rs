@@ -93,9 +93,7 @@ pub(crate) fn create_private(path: &Path) -> Result<(), FileError> {
 ///
 /// There is one writer (the directory's lock), hence one temporary name, which the next attempt overwrites.
 pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
+    let temporary = temporary(path);
     let create = || -> io::Result<()> {
         let mut file = OpenOptions::new()
             .write(true)
@@ -131,13 +129,17 @@ pub(crate) fn read_public(path: &Path) -> Result<Vec<u8>, FileError> {
     read_open(open(path)?, path).map(|mut bytes| std::mem::take(&mut *bytes))
 }
 
-/// Removes a file for good; one that is already gone is fine.
+/// Removes a file for good, and what an interrupted write of it left; one that is already gone is fine.
 pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(at(path)(error)),
-        Ok(()) => path.parent().map_or(Ok(()), sync_directory),
+    let mut removed = false;
+    for path in [path, &temporary(path)] {
+        match fs::remove_file(path) {
+            Ok(()) => removed = true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(at(path)(error)),
+        }
     }
+    path.parent().filter(|_| removed).map_or(Ok(()), sync_directory)
 }
 
 /// Takes the directory for this process; `None` when another process has it. Held until the file is dropped.
@@ -154,6 +156,12 @@ pub(crate) fn lock(path: &Path) -> Result<Option<File>, FileError> {
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(error)) => Err(at(path)(error)),
     }
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
 }
 
 fn open(path: &Path) -> Result<File, FileError> {
@@ -231,6 +239,9 @@ mod tests {
         fs::set_permissions(&left, Permissions::from_mode(0o644)).unwrap();
         write_secret(&path, b"whole").unwrap();
         assert_eq!(&**read_secret(&path).unwrap(), b"whole");
+        File::create(&left).unwrap();
+        remove(&path).unwrap();
+        assert!(!path.exists() && !left.exists());
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::issuer::Issuer;
 
 /// The longest text in a grant. Longer ones only make headers that servers refuse.
 const TEXT_LENGTH_MAX: usize = 512;
+/// Room for the claims of nearly every token, so that they are written in one go.
+const CLAIMS_LENGTH_USUAL: usize = 512;
 /// The most scopes in a grant.
 const SCOPES_MAX: usize = 64;
 
@@ -221,7 +223,9 @@ fn claims(grant: &Grant, issuer: &Issuer, now: u64, expires_at: u64) -> Result<V
         name: grant.claims.name.as_deref(),
         email: grant.claims.email.as_deref(),
     };
-    serde_json::to_vec(&claims).map_err(|_| IssueError::SigningFailed)
+    let mut json = Vec::with_capacity(CLAIMS_LENGTH_USUAL);
+    serde_json::to_writer(&mut json, &claims).map_err(|_| IssueError::SigningFailed)?;
+    Ok(json)
 }
 
 /// 128 random bits: no two tokens share an identifier, and nobody guesses one.

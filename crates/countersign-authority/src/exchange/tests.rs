@@ -185,9 +185,12 @@ fn every_rule_refuses() {
 }
 
 #[test]
-fn rule_names_are_unique() {
+fn rule_names_are_unique_and_documented() {
     let names: BTreeSet<&str> = Rule::ALL.iter().map(|rule| rule.as_str()).collect();
     assert_eq!(names.len(), Rule::ALL.len());
+    let page = include_str!("../../../../docs/endpoints.md");
+    let documented = |name: &&&str| !page.contains(&format!("| `{name}` |"));
+    assert_eq!(names.iter().filter(documented).count(), 0);
 }
 
 /// A token of the small world in which sequences of exchanges are played.

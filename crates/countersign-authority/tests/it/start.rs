@@ -238,6 +238,17 @@ async fn unusable_options_are_refused_before_anything_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_cannot_be_made_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    overwrite(&data(directory.path()), b"a file where the directory should be");
+    let error = open_with(directory.path(), BASE_URL, Config::first_run())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "file_inaccessible");
+    assert!(error.hint().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_authority_on_the_same_directory_is_refused() {
     let world = World::first_run().await;
     let second = Authority::open(OpenOptions {
