@@ -1,0 +1,9 @@
+//! One file a subcommand.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod key;
+pub(crate) mod ledger;
+pub(crate) mod token;
+pub(crate) mod verify;

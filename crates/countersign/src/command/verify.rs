@@ -1,0 +1,196 @@
+//! `countersign verify`: the gate's token rules, offline, for a person (`--explain`) or a machine (`--batch`).
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use countersign_token::{Check, Explanation, Outcome, ParsedToken, Reason, Refusal, VerifiedToken, explain, verify};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::cli::Verify;
+use crate::clock;
+use crate::failure::{Exit, Failure};
+use crate::policy::Policy;
+use crate::printer::{Printer, Tone};
+
+/// A line of a batch may hold a token and little more.
+const LINE_BYTES_MAX: u64 = 64 * 1024;
+
+pub(crate) fn run(arguments: &Verify, printer: Printer) -> Result<Exit, Failure> {
+    let policy = Policy::load(&arguments.policy)?;
+    if let Some(file) = &arguments.batch {
+        return batch(file, arguments, &policy, printer);
+    }
+    let token = token_text(arguments.token.as_deref().unwrap_or("-"))?;
+    let name = arguments.resource.as_deref();
+    let resource = policy.resource(name).ok_or_else(|| unknown_resource(name, &policy))?;
+    let check = Check { registry: &policy.registry, resource, now: arguments.at.unwrap_or_else(clock::now) };
+    let explanation = explain(token.trim(), &check);
+    if printer.json() {
+        printer.document(&document(&explanation, arguments.explain));
+    } else {
+        print(&explanation, arguments.explain, printer);
+    }
+    Ok(if explanation.result.is_ok() { Exit::Done } else { Exit::Refused })
+}
+
+/// The token typed, or standard input for `-`, so that it need not stand in a shell's history.
+pub(crate) fn token_text(argument: &str) -> Result<String, Failure> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .take(LINE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::usage("input_unreadable", format!("cannot read standard input: {error}")))?;
+    Ok(text.trim().to_owned())
+}
+
+fn unknown_resource(name: Option<&str>, policy: &Policy) -> Failure {
+    let message = match name {
+        Some(name) => format!("the policy names no resource {name:?}"),
+        None => "the policy names several resources".to_owned(),
+    };
+    Failure::usage("resource_unknown", message).hint(format!("choose with --resource: {}", policy.resource_names()))
+}
+
+fn document(explanation: &Explanation, with_steps: bool) -> Value {
+    let mut body = decision(&explanation.result);
+    if let (true, Some(members)) = (with_steps, body.as_object_mut()) {
+        let step = |step: &countersign_token::Step| {
+            json!({
+                "reason": step.reason.as_str(),
+                "rule": step.rule,
+                "outcome": outcome_word(step.outcome),
+                "detail": step.detail,
+            })
+        };
+        members.insert("steps".to_owned(), explanation.steps.iter().map(step).collect());
+    }
+    body
+}
+
+fn decision(result: &Result<VerifiedToken, Refusal>) -> Value {
+    match result {
+        Ok(token) => json!({
+            "decision": "admit", "reason": null, "detail": null,
+            "issuer": token.issuer(), "realm": token.realm(), "tenant": token.tenant(), "subject": token.subject(),
+            "key_id": token.key_id(), "fingerprint": token.fingerprint().to_string(),
+        }),
+        Err(refusal) => refused(refusal.reason, &refusal.to_string()),
+    }
+}
+
+fn refused(reason: Reason, detail: &str) -> Value {
+    json!({"decision": "refuse", "reason": reason.as_str(), "detail": detail})
+}
+
+fn print(explanation: &Explanation, with_steps: bool, printer: Printer) {
+    if with_steps {
+        for step in &explanation.steps {
+            printer.line(&step_line(step, printer));
+        }
+        printer.line("");
+    }
+    match &explanation.result {
+        Ok(token) => {
+            printer.line(&format!("{}  {} of {}", printer.paint(Tone::Good, "admit"), token.subject(), token.issuer()));
+            printer.line(&format!("       realm {}, key {}, fingerprint {}", token.realm(), token.key_id(), token.fingerprint()));
+            printer.line("       the token rules hold; whether it was issued only the ledger can say");
+        }
+        Err(refusal) => {
+            printer.line(&format!("{} {}: {refusal}", printer.paint(Tone::Bad, "refuse"), refusal.reason.as_str()));
+            printer.line(&format!("       what to do: {}", refusal.reason.remedy()));
+        }
+    }
+}
+
+fn step_line(step: &countersign_token::Step, printer: Printer) -> String {
+    let (mark, tone) = match step.outcome {
+        Outcome::Passed => ("pass", Tone::Good),
+        Outcome::Failed => ("FAIL", Tone::Bad),
+        Outcome::NotReached => ("  - ", Tone::Dim),
+    };
+    let detail = if step.detail.is_empty() { String::new() } else { format!(": {}", step.detail) };
+    format!("{}  {:<26} {}{detail}", printer.paint(tone, mark), step.reason.as_str(), step.rule)
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "passed",
+        Outcome::Failed => "failed",
+        Outcome::NotReached => "not_reached",
+    }
+}
+
+/// One line of a batch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item {
+    id: Value,
+    token: String,
+    at: Option<u64>,
+    resource: Option<String>,
+    /// For sender-constrained tokens, which this version refuses; read so that one corpus serves all versions.
+    #[serde(default, rename = "request")]
+    _request: Option<Value>,
+}
+
+/// Every line gets a line, in order; a line that cannot be read is refused with `request_malformed`.
+fn batch(file: &Path, arguments: &Verify, policy: &Policy, printer: Printer) -> Result<Exit, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::usage("file_unreadable", format!("cannot read {}: {error}", file.display()))
+            .hint("name a file with one JSON object a line, or - for standard input")
+    };
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(file).map_err(unreadable)?)
+    };
+    let mut reader = BufReader::new(source);
+    let default_now = arguments.at.unwrap_or_else(clock::now);
+    let mut all_admitted = true;
+    while let Some(line) = next_line(&mut reader).map_err(unreadable)? {
+        let body = judge_line(&line, default_now, arguments.resource.as_deref(), policy);
+        all_admitted &= body.get("decision") == Some(&json!("admit"));
+        printer.document(&body);
+    }
+    Ok(if all_admitted { Exit::Done } else { Exit::Refused })
+}
+
+/// The next line, cut at the limit: what is left of a longer one is skipped, so that it still gets one answer.
+fn next_line(reader: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    if reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') {
+        reader.skip_until(b'\n')?;
+    }
+    Ok(Some(line))
+}
+
+fn judge_line(line: &[u8], default_now: u64, default_resource: Option<&str>, policy: &Policy) -> Value {
+    let item: Item = match serde_json::from_slice(line) {
+        Ok(item) => item,
+        Err(error) => {
+            let detail = format!("not a batch line (column {})", error.column());
+            return with_id(refused(Reason::RequestMalformed, &detail), Value::Null);
+        }
+    };
+    let name = item.resource.as_deref().or(default_resource);
+    let Some(resource) = policy.resource(name) else {
+        return with_id(refused(Reason::ResourceUnknown, Reason::ResourceUnknown.meaning()), item.id);
+    };
+    let check = Check { registry: &policy.registry, resource, now: item.at.unwrap_or(default_now) };
+    let result = ParsedToken::parse(&item.token).and_then(|token| verify(&token, &check));
+    with_id(decision(&result), item.id)
+}
+
+fn with_id(mut body: Value, id: Value) -> Value {
+    if let Some(members) = body.as_object_mut() {
+        members.insert("id".to_owned(), id);
+    }
+    body
+}

@@ -1,0 +1,153 @@
+//! The configuration: one TOML file whose sections are the roles that this process plays.
+
+mod document;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::document::{Problem, line_of, read};
+use crate::failure::Failure;
+
+/// Loopback only: a first run must not be reachable from elsewhere.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8420);
+/// Beside whoever starts it, so that a first run is easy to find and to delete.
+const DEFAULT_DATA: &str = "./countersign-data";
+/// Tiles and checkpoint follow an append within this time: gates and auditors see it, few files are written.
+const DEFAULT_PUBLISH_INTERVAL_MS: u64 = 200;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where this process listens and keeps its data.
+    #[serde(default)]
+    pub(crate) server: Server,
+    /// Present: this process keeps the ledger.
+    pub(crate) ledger: Option<LedgerSection>,
+    /// Present: this process issues tokens. Needs `[ledger]`.
+    pub(crate) authority: Option<countersign_authority::Config>,
+    /// Present: this process decides about requests.
+    pub(crate) gate: Option<countersign_gate::Config>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Address and port to listen on (HTTP; put TLS in front of it).
+    pub(crate) listen: SocketAddr,
+    /// What clients see as scheme, host and port; issuers begin with it. Default: `http://` + `listen`.
+    pub(crate) base_url: Option<String>,
+    /// Directory for state, keys, ledger and decision log.
+    pub(crate) data: PathBuf,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: DEFAULT_LISTEN, base_url: None, data: PathBuf::from(DEFAULT_DATA) }
+    }
+}
+
+impl Server {
+    /// The base URL that issuers begin with, without a trailing slash.
+    pub(crate) fn base_url(&self) -> String {
+        match &self.base_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+}
+
+/// `[ledger]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LedgerSection {
+    /// The log's name for ever (C2SP origin). Default: the base URL without its scheme, and `/ledger`.
+    pub(crate) origin: Option<String>,
+    /// How soon tiles and a signed checkpoint follow an append, in milliseconds.
+    pub(crate) publish_interval_ms: u64,
+}
+
+impl Default for LedgerSection {
+    fn default() -> Self {
+        Self { origin: None, publish_interval_ms: DEFAULT_PUBLISH_INTERVAL_MS }
+    }
+}
+
+impl Config {
+    /// What runs when no file is named: everything, on loopback, with demonstration realms and clients.
+    pub(crate) fn first_run() -> Self {
+        Self {
+            server: Server::default(),
+            ledger: Some(LedgerSection::default()),
+            authority: Some(countersign_authority::Config::first_run()),
+            gate: Some(countersign_gate::Config::first_run()),
+        }
+    }
+
+    /// Whether these are the realms, clients and resources of the demonstration.
+    pub(crate) fn is_first_run(&self) -> bool {
+        let first = Self::first_run();
+        self.authority == first.authority && self.gate == first.gate
+    }
+
+    /// Reads `file`, or gives [`Config::first_run`]; every problem of the file is in the failure.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, Failure> {
+        let Some(file) = file else { return Ok(Self::first_run()) };
+        let text = read_text(file)?;
+        Self::parse(&text).map_err(|problems| refused(file, &problems))
+    }
+
+    /// Reads `text`; a config without problems, or all of them.
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let config: Self = read(text)?;
+        let mut problems: Vec<Problem> = config
+            .validate()
+            .into_iter()
+            .map(|(path, message, hint)| Problem { line: line_of(text, &path), message: format!("{path}: {message}"), hint })
+            .collect();
+        problems.sort_by_key(|problem| problem.line);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    fn validate(&self) -> Vec<(String, String, Option<String>)> {
+        let mut problems = Vec::new();
+        if self.authority.is_some() && self.ledger.is_none() {
+            problems.push((
+                "authority".to_owned(),
+                "an authority without a ledger cannot record what it issues".to_owned(),
+                Some("add a [ledger] section".to_owned()),
+            ));
+        }
+        if self.ledger.is_none() && self.gate.is_none() {
+            problems.push((
+                "server".to_owned(),
+                "the config names no role".to_owned(),
+                Some("add [authority] and [ledger], or [gate]".to_owned()),
+            ));
+        }
+        let authority = self.authority.iter().flat_map(countersign_authority::Config::validate);
+        problems.extend(authority.map(|found| (format!("authority.{}", found.path), found.message.to_owned(), Some(found.hint.to_owned()))));
+        let gate = self.gate.iter().flat_map(countersign_gate::Config::validate);
+        problems.extend(gate.map(|found| (format!("gate.{}", found.path), found.message, found.hint.map(str::to_owned))));
+        problems
+    }
+}
+
+/// Reads a text file that a person named on the command line.
+pub(crate) fn read_text(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| {
+        Failure::usage("file_unreadable", format!("cannot read {}: {error}", file.display()))
+            .hint("name a file that exists and that you may read")
+    })
+}
+
+/// One failure out of all the problems of one file.
+pub(crate) fn refused(file: &Path, problems: &[Problem]) -> Failure {
+    let list: Vec<String> = problems.iter().map(|problem| format!("\n  {}: {problem}", file.display())).collect();
+    let noun = if problems.len() == 1 { "problem" } else { "problems" };
+    Failure::usage("config_invalid", format!("{} {noun} in {}{}", problems.len(), file.display(), list.concat()))
+        .hint(format!("correct them and run: countersign config check {}", file.display()))
+}

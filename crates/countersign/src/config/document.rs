@@ -1,0 +1,255 @@
+//! Reads a TOML document into a typed struct and reports *every* problem, each with its line.
+//!
+//! serde stops at the first error. Here the offending node is cut out and the rest is read again, so that
+//! a person corrects a file once instead of once per mistake.
+
+use std::fmt::{self, Display};
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::de::{DeArray, DeTable, DeValue, Deserializer};
+
+/// More than this many problems are not worth reading.
+const PROBLEMS_MAX: usize = 64;
+
+/// One thing wrong with a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// Line in the file, from 1; absent when the problem is about something that is not there.
+    pub(crate) line: Option<usize>,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What to write instead.
+    pub(crate) hint: Option<String>,
+}
+
+impl Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(formatter, "line {line}: ")?;
+        }
+        formatter.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(formatter, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads `text` as a `T`, or says everything that keeps it from being one.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut cut: Vec<Cut> = Vec::new();
+    while problems.len() < PROBLEMS_MAX {
+        let mut table = DeTable::parse(text).map_err(|error| vec![syntax_problem(text, &error)])?;
+        for each in &cut {
+            remove_from_table(table.get_mut(), &each.span);
+        }
+        let error = match T::deserialize(Deserializer::from(table)) {
+            Ok(value) if problems.is_empty() => return Ok(value),
+            Ok(_) => break,
+            Err(error) => error,
+        };
+        let follows_from_cut = cut.iter().any(|each| each.name.as_deref() == missing_field(error.message()));
+        if !follows_from_cut {
+            problems.push(problem(text, &error));
+        }
+        let Some(found) = error.span().and_then(|span| find(text, span)) else { break };
+        cut.push(found);
+    }
+    Err(problems)
+}
+
+/// The line of the node that `path` (`realms[1].tenants[0].id`) names, or of its nearest parent that exists.
+pub(crate) fn line_of(text: &str, path: &str) -> Option<usize> {
+    let table = DeTable::parse(text).ok()?;
+    let mut line = None;
+    let mut here: Option<&DeValue<'_>> = None;
+    for step in path.split(['.', '[', ']']).filter(|step| !step.is_empty()) {
+        let next = match (here, step.parse::<usize>()) {
+            (None, _) => table.get_ref().get_key_value(step),
+            (Some(DeValue::Table(table)), _) => table.get_key_value(step),
+            (Some(DeValue::Array(array)), Ok(index)) => {
+                let Some(item) = array.get(index) else { break };
+                line = Some(line_at(text, item.span().start));
+                here = Some(item.get_ref());
+                continue;
+            }
+            _ => None,
+        };
+        let Some((key, value)) = next else { break };
+        line = Some(line_at(text, key.span().start));
+        here = Some(value.get_ref());
+    }
+    line
+}
+
+/// A node taken out of the document so that the rest can be read.
+struct Cut {
+    span: Range<usize>,
+    name: Option<String>,
+}
+
+fn find(text: &str, span: Range<usize>) -> Option<Cut> {
+    let table = DeTable::parse(text).ok()?;
+    find_in_table(table.get_ref(), &span)
+}
+
+fn find_in_table(table: &DeTable<'_>, span: &Range<usize>) -> Option<Cut> {
+    table.iter().find_map(|(key, value)| {
+        if key.span() == *span || value.span() == *span {
+            return Some(Cut { span: span.clone(), name: Some(key.get_ref().to_string()) });
+        }
+        find_in_value(value.get_ref(), span)
+    })
+}
+
+fn find_in_value(value: &DeValue<'_>, span: &Range<usize>) -> Option<Cut> {
+    match value {
+        DeValue::Table(table) => find_in_table(table, span),
+        DeValue::Array(array) => array.iter().find_map(|item| {
+            if item.span() == *span {
+                return Some(Cut { span: span.clone(), name: None });
+            }
+            find_in_value(item.get_ref(), span)
+        }),
+        _ => None,
+    }
+}
+
+fn remove_from_table(table: &mut DeTable<'_>, span: &Range<usize>) {
+    let found = table.iter().find(|(key, value)| key.span() == *span || value.span() == *span);
+    if let Some(name) = found.map(|(key, _)| key.get_ref().to_string()) {
+        table.remove(name.as_str());
+        return;
+    }
+    for (_, value) in table.iter_mut() {
+        remove_from_value(value.get_mut(), span);
+    }
+}
+
+fn remove_from_value(value: &mut DeValue<'_>, span: &Range<usize>) {
+    match value {
+        DeValue::Table(table) => remove_from_table(table, span),
+        DeValue::Array(array) => {
+            let items = std::mem::replace(array, DeArray::new());
+            for mut item in items {
+                if item.span() != *span {
+                    remove_from_value(item.get_mut(), span);
+                    array.push(item);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
+    Problem { hint: Some("this is not TOML: see https://toml.io".to_owned()), ..problem(text, error) }
+}
+
+fn problem(text: &str, error: &toml::de::Error) -> Problem {
+    let message = error.message().lines().collect::<Vec<_>>().join(": ");
+    Problem {
+        line: error.span().map(|span| line_at(text, span.start)),
+        hint: nearest_known(&message).map(|known| format!("did you mean `{known}`?")),
+        message,
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+/// Among the names that an "unknown field" message lists, the one most like what was typed.
+fn nearest_known(message: &str) -> Option<&str> {
+    let mut names = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
+    let typed = names.next()?;
+    let nearest = names.min_by_key(|known| distance(typed, known))?;
+    (distance(typed, nearest) <= 1 + typed.len() / 3).then_some(nearest)
+}
+
+/// Levenshtein distance in bytes: how many single edits lie between two names.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, from) in left.bytes().enumerate() {
+        let mut diagonal = line;
+        let mut previous = line + 1;
+        for (cell, to) in row.iter_mut().skip(1).zip(right.bytes()) {
+            let above = *cell;
+            previous = (previous + 1).min(above + 1).min(diagonal + usize::from(from != to));
+            diagonal = above;
+            *cell = previous;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = line + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::{distance, line_of, read};
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read by serde")]
+    struct House {
+        name: String,
+        rooms: Vec<Room>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read by serde")]
+    struct Room {
+        floor: u8,
+        colour: String,
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        read::<House>(text).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_with_its_line() {
+        let found = problems(
+            "name = 3\nshape = 1\n\n[[rooms]]\nfloor = \"first\"\ncolor = 'red'\ncolour = 'red'\n\n[[rooms]]\ncolour = 'blue'\n",
+        );
+        assert_eq!(found.len(), 5, "{found:#?}");
+        for expected in ["line 1: invalid type", "line 2: unknown field `shape`", "line 5: invalid type"] {
+            assert!(found.iter().any(|line| line.starts_with(expected)), "{expected}: {found:#?}");
+        }
+        assert!(found.iter().any(|line| line.contains("did you mean `colour`?")), "{found:#?}");
+        assert!(found.iter().any(|line| line.contains("missing field `floor`")), "{found:#?}");
+    }
+
+    #[test]
+    fn a_good_document_is_read_and_a_broken_one_says_where() {
+        let house: House = read("name = 'a'\nrooms = []\n").unwrap();
+        assert_eq!(house.name, "a");
+        assert!(problems("name = 'a\n")[0].starts_with("line 1: "));
+    }
+
+    #[test]
+    fn paths_lead_to_lines() {
+        let text = "name = 'a'\n\n[[rooms]]\nfloor = 1\n\n[[rooms]]\nfloor = 2\n";
+        assert_eq!(line_of(text, "rooms[1].floor"), Some(7));
+        assert_eq!(line_of(text, "rooms[1].colour"), Some(6));
+        assert_eq!(line_of(text, "nothing"), None);
+    }
+
+    #[test]
+    fn distances_are_edits() {
+        assert_eq!(distance("color", "colour"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+}

@@ -1,0 +1,126 @@
+//! A ledger's published files from outside: by HTTP, and as entries and tiles.
+
+use std::io;
+use std::time::Duration;
+
+use countersign_ledger::audit::{Source, SourceError};
+use countersign_ledger::proof::Tiles;
+use countersign_ledger::tile::{Row, TILE_WIDTH, TileName};
+use reqwest::{StatusCode, Url};
+use tokio::runtime::Runtime;
+
+use crate::failure::Failure;
+
+/// A bundle has 256 entries of at most 65,535 bytes, each behind a length of two bytes.
+const FILE_BYTES_MAX: usize = 256 * (65_535 + 2);
+/// A tile is at most 8 KiB, a bundle of issuances some 45 KiB: whoever needs longer is not serving.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads a ledger below a URL (C2SP tlog-tiles).
+pub(crate) struct HttpSource {
+    prefix: Url,
+    client: reqwest::Client,
+    runtime: Runtime,
+}
+
+impl HttpSource {
+    pub(crate) fn new(prefix: &str) -> Result<Self, Failure> {
+        let prefix = Url::parse(&format!("{}/", prefix.trim_end_matches('/')))
+            .map_err(|error| Failure::usage("url_invalid", format!("not a URL: {error}")))?;
+        let runtime = Runtime::new()
+            .map_err(|error| Failure::fault("runtime_failed", format!("cannot start the runtime: {error}")))?;
+        let client = reqwest::Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| Failure::fault("client_failed", format!("cannot make an HTTP client: {error}")))?;
+        Ok(Self { prefix, client, runtime })
+    }
+
+    async fn fetch(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        let other = |error: reqwest::Error| SourceError::Other(Box::new(error));
+        let url = self.prefix.join(path).map_err(|error| SourceError::Other(Box::new(error)))?;
+        let mut answer = self.client.get(url).send().await.map_err(other)?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => return Ok(None),
+            StatusCode::OK => {}
+            status => return Err(SourceError::Other(format!("HTTP status {status} for {path}").into())),
+        }
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(other)? {
+            if body.len() + part.len() > FILE_BYTES_MAX {
+                return Err(SourceError::Other(format!("{path} is larger than a bundle can be").into()));
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(Some(body))
+    }
+}
+
+impl Source for HttpSource {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        self.runtime.block_on(self.fetch(path))
+    }
+}
+
+/// The tiles and entries of one tree size. Nothing here is checked; a proof built from it is.
+pub(crate) struct PublishedTiles<'a> {
+    source: &'a dyn Source,
+    size: u64,
+}
+
+impl<'a> PublishedTiles<'a> {
+    pub(crate) fn new(source: &'a dyn Source, size: u64) -> Self {
+        Self { source, size }
+    }
+
+    /// How many bundles hold the entries.
+    pub(crate) fn bundles(&self) -> u64 {
+        self.size.div_ceil(u64::from(TILE_WIDTH))
+    }
+
+    /// The entries of one bundle with their indices.
+    pub(crate) fn entries(&self, bundle: u64) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
+        let first = bundle.saturating_mul(u64::from(TILE_WIDTH));
+        let width = u16::try_from(self.size.saturating_sub(first)).unwrap_or(TILE_WIDTH).min(TILE_WIDTH);
+        let name = TileName { row: Row::Entries, index: bundle, width };
+        let bytes = self
+            .tile(name)
+            .map_err(|error| Failure::unavailable("ledger_unreadable", error))?
+            .ok_or_else(|| Failure::unavailable("ledger_missing", format!("the ledger has no {name}")))?;
+        let entries = split(&bytes).ok_or_else(|| {
+            Failure::new(crate::failure::Exit::Refused, "ledger_corrupt", format!("{name} is cut off"))
+        })?;
+        Ok((first..).zip(entries).collect())
+    }
+}
+
+impl Tiles for PublishedTiles<'_> {
+    fn tile(&self, name: TileName) -> io::Result<Option<Vec<u8>>> {
+        self.source.read(&name.to_string()).map_err(io::Error::other)
+    }
+}
+
+/// A bundle is entries behind their length, a big-endian `u16`.
+fn split(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut entries = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        let (entry, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        entries.push(entry.to_vec());
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn a_bundle_splits_into_its_entries_or_not_at_all() {
+        assert_eq!(split(&[0, 1, 7, 0, 2, 8, 9]), Some(vec![vec![7], vec![8, 9]]));
+        assert_eq!(split(&[]), Some(vec![]));
+        assert_eq!(split(&[0, 2, 7]), None);
+        assert_eq!(split(&[0]), None);
+    }
+}
