@@ -59,18 +59,20 @@ pub(crate) fn read_public_key(jwk: &Value) -> Result<PublicKey, KeyFault> {
         return Err(KeyFault::PrivateKey);
     }
     check_purpose(jwk)?;
-    let key = match kind {
-        "EC" => read_p256(jwk)?,
-        "OKP" => read_ed25519(jwk)?,
-        "RSA" => {
-            // Before the components: PS256 on a good key is a matter of `alg`, not of the key.
-            check_algorithm(jwk, Algorithm::Rs256)?;
-            PublicKey::from_rsa(&component(jwk, "n")?, &component(jwk, "e")?)?
-        }
+    let algorithm = match kind {
+        "EC" => of_curve(jwk, "P-256", Algorithm::Es256)?,
+        "OKP" => of_curve(jwk, "Ed25519", Algorithm::EdDsa)?,
+        "RSA" => Algorithm::Rs256,
         _ => return Err(KeyFault::KeyTypeUnsupported),
     };
-    check_algorithm(jwk, key.algorithm())?;
-    Ok(key)
+    if text(jwk, "alg")?.is_some_and(|name| name != algorithm.as_str()) {
+        return Err(KeyFault::AlgorithmUnsupported);
+    }
+    match algorithm {
+        Algorithm::Es256 => read_p256(jwk),
+        Algorithm::EdDsa => PublicKey::from_ed25519(&component(jwk, "x")?),
+        Algorithm::Rs256 => PublicKey::from_rsa(&component(jwk, "n")?, &component(jwk, "e")?),
+    }
 }
 
 /// The id of a key, or `None` if it has none.
@@ -119,33 +121,20 @@ fn check_purpose(jwk: &Jwk) -> Result<(), KeyFault> {
     }
 }
 
-fn check_algorithm(jwk: &Jwk, of_key: Algorithm) -> Result<(), KeyFault> {
-    match text(jwk, "alg")? {
-        Some(name) if name != of_key.as_str() => Err(KeyFault::AlgorithmUnsupported),
-        _ => Ok(()),
+fn of_curve(jwk: &Jwk, curve: &str, algorithm: Algorithm) -> Result<Algorithm, KeyFault> {
+    match text(jwk, "crv")? {
+        None => Err(KeyFault::ComponentMissing),
+        Some(name) if name == curve => Ok(algorithm),
+        Some(_) => Err(KeyFault::KeyTypeUnsupported),
     }
 }
 
 fn read_p256(jwk: &Jwk) -> Result<PublicKey, KeyFault> {
-    require_curve(jwk, "P-256")?;
     let (x, y) = (component(jwk, "x")?, component(jwk, "y")?);
     if x.len() != 32 || y.len() != 32 {
         return Err(KeyFault::PointInvalid);
     }
     PublicKey::from_es256_point(&[&[4], x.as_slice(), y.as_slice()].concat())
-}
-
-fn read_ed25519(jwk: &Jwk) -> Result<PublicKey, KeyFault> {
-    require_curve(jwk, "Ed25519")?;
-    PublicKey::from_ed25519(&component(jwk, "x")?)
-}
-
-fn require_curve(jwk: &Jwk, curve: &str) -> Result<(), KeyFault> {
-    match text(jwk, "crv")? {
-        None => Err(KeyFault::ComponentMissing),
-        Some(name) if name == curve => Ok(()),
-        Some(_) => Err(KeyFault::KeyTypeUnsupported),
-    }
 }
 
 fn component(jwk: &Jwk, name: &str) -> Result<Vec<u8>, KeyFault> {
