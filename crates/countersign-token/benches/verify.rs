@@ -1,0 +1,172 @@
+//! A whole verification against the bare signature check and against the `jsonwebtoken` crate, configured strictly.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a benchmark fails by panicking and is nobody's interface"
+)]
+
+use std::hint::black_box;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_token::{
+    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, PublicKey, Registry, Resource,
+    SigningWindow, verify,
+};
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
+use serde_json::{Value, json};
+
+const ISSUER: &str = "https://id.example/enterprise/1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e";
+const AUDIENCE: &str = "https://mail.example";
+
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
+/// A key, how it signs, and what `jsonwebtoken` calls its algorithm.
+struct Subject {
+    name: &'static str,
+    public: PublicKey,
+    algorithm: jsonwebtoken::Algorithm,
+    sign: Sign,
+}
+
+fn subjects() -> [Subject; 3] {
+    let es256 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let eddsa = Ed25519KeyPair::generate().unwrap();
+    let rs256 = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let modulus = rs256
+        .public_key()
+        .modulus()
+        .big_endian_without_leading_zero()
+        .to_vec();
+    [
+        Subject {
+            name: "ES256",
+            public: PublicKey::from_es256_point(es256.public_key().as_ref()).unwrap(),
+            algorithm: jsonwebtoken::Algorithm::ES256,
+            sign: Box::new(move |m| es256.sign(&SystemRandom::new(), m).unwrap().as_ref().to_vec()),
+        },
+        Subject {
+            name: "EdDSA",
+            public: PublicKey::from_ed25519(eddsa.public_key().as_ref()).unwrap(),
+            algorithm: jsonwebtoken::Algorithm::EdDSA,
+            sign: Box::new(move |m| eddsa.sign(m).as_ref().to_vec()),
+        },
+        Subject {
+            name: "RS256",
+            public: PublicKey::from_rsa(&modulus, &[1, 0, 1]).unwrap(),
+            algorithm: jsonwebtoken::Algorithm::RS256,
+            sign: Box::new(move |m| {
+                let mut signature = vec![0; rs256.public_modulus_len()];
+                rs256
+                    .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), m, &mut signature)
+                    .unwrap();
+                signature
+            }),
+        },
+    ]
+}
+
+fn verifications(criterion: &mut Criterion) {
+    for subject in subjects() {
+        let mut group = criterion.benchmark_group(subject.name);
+        let token = token(&subject);
+        let (input, signature) = token.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        group.bench_function("bare signature", |b| {
+            b.iter(|| {
+                assert!(
+                    subject
+                        .public
+                        .verify(black_box(input.as_bytes()), black_box(&signature))
+                );
+            });
+        });
+        ours(&mut group, &subject, &token);
+        theirs(&mut group, &subject, &token);
+        group.finish();
+    }
+}
+
+fn ours(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject, token: &str) {
+    let issuer = IssuerName::parse(ISSUER).unwrap();
+    let public = subject.public.clone();
+    let key = KeyRecord::new(
+        public,
+        issuer.clone(),
+        "enterprise",
+        KeyState::Active,
+        SigningWindow::OPEN,
+    );
+    let record = IssuerRecord::new(issuer, "enterprise", 86_400, KeySet::new(vec![key]));
+    let registry = Registry::new(vec![record]).unwrap();
+    let resource = Resource::new("mail", AUDIENCE, "enterprise");
+    let check = Check {
+        registry: &registry,
+        resource: &resource,
+        now: now(),
+    };
+    group.bench_function("parse only", |b| {
+        b.iter(|| ParsedToken::parse(black_box(token)).unwrap());
+    });
+    group.bench_function("countersign", |b| {
+        b.iter(|| verify(&ParsedToken::parse(black_box(token)).unwrap(), &check).unwrap());
+    });
+}
+
+fn theirs(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject, token: &str) {
+    let mut jwk = Value::Object(subject.public.to_jwk());
+    jwk["alg"] = json!(subject.name);
+    let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(jwk).unwrap();
+    let key = jsonwebtoken::DecodingKey::from_jwk(&jwk).unwrap();
+    let mut validation = jsonwebtoken::Validation::new(subject.algorithm);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.validate_nbf = true;
+    group.bench_function("jsonwebtoken", |b| {
+        b.iter(|| jsonwebtoken::decode::<Value>(black_box(token), &key, &validation).unwrap());
+    });
+}
+
+/// About 900 bytes, like an access token of Entra.
+fn token(subject: &Subject) -> String {
+    let kid = subject.public.thumbprint().to_base64url();
+    let header = json!({ "alg": subject.name, "typ": "at+jwt", "kid": kid });
+    let claims = json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "7f3d8c1e-5b0a-4e0f-9a55-2f6f7c1d9e10",
+        "client_id": "0b6f9a6e-30a1-4d64-8f0c-1a2b3c4d5e6f", "jti": "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA",
+        "iat": now() - 60, "nbf": now() - 60, "exp": now() + 3_600, "scope": "mail.read mail.send user.read",
+        "tid": "1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e", "sid": "c0a8f1d2-7b64-4c8e-8f0a-9d1e2f3a4b5c",
+        "name": "Ada Lovelace", "roles": ["reader", "writer", "auditor"], "ver": "2.0", "acr": "1",
+        "groups": ["2d1f0f6a-11c2-4d7e-a6b0-0f1e2d3c4b5a", "9e8d7c6b-5a49-4838-a726-150493827160"],
+    });
+    let input = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(claims.to_string())
+    );
+    format!(
+        "{input}.{}",
+        URL_SAFE_NO_PAD.encode((subject.sign)(input.as_bytes()))
+    )
+}
+
+/// `jsonwebtoken` reads the clock itself, so the tokens must be of today.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the peer that is measured takes no clock"
+)]
+fn now() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+criterion_group!(benches, verifications);
+criterion_main!(benches);
