@@ -119,9 +119,9 @@ fn ours(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject, token: &str
 }
 
 fn theirs(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject, token: &str) {
-    let mut jwk = Value::Object(subject.public.to_jwk());
-    jwk["alg"] = json!(subject.name);
-    let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(jwk).unwrap();
+    let mut jwk = subject.public.to_jwk();
+    jwk.insert("alg".to_owned(), json!(subject.name));
+    let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(Value::Object(jwk)).unwrap();
     let key = jsonwebtoken::DecodingKey::from_jwk(&jwk).unwrap();
     let mut validation = jsonwebtoken::Validation::new(subject.algorithm);
     validation.set_issuer(&[ISSUER]);

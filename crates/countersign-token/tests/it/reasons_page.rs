@@ -29,6 +29,13 @@ fn codes_others_rely_on_exist() {
     // The gate's own reasons; who checks them is the gate, what they are called is decided here.
     for (reason, code) in [
         (Reason::RequestMalformed, "request_malformed"),
+        (Reason::RequestTooLarge, "request_too_large"),
+        (Reason::AuthorizationRepeated, "authorization_repeated"),
+        (
+            Reason::AuthorizationSchemeUnsupported,
+            "authorization_scheme_unsupported",
+        ),
+        (Reason::TokenInQuery, "token_in_query"),
         (Reason::ForwardedHeaderMissing, "forwarded_header_missing"),
         (Reason::ResourceUnknown, "resource_unknown"),
         (Reason::TokenMissing, "token_missing"),
