@@ -51,6 +51,7 @@ pub use keys::{KeyRow, KeySource, KeyTable};
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// What the page is about.
+#[derive(Clone)]
 pub struct ConsoleOptions {
     /// The ledger, where this process has one.
     pub ledger: Option<countersign_ledger::Ledger>,

@@ -15,7 +15,10 @@ pub(crate) struct Clocks {
 
 /// The machine's clock.
 pub(crate) fn system() -> Clocks {
-    Clocks { seconds: Arc::new(now), milliseconds: Arc::new(now_ms) }
+    Clocks {
+        seconds: Arc::new(now),
+        milliseconds: Arc::new(now_ms),
+    }
 }
 
 /// Unix seconds by the machine's clock; a clock before 1970 reads as 0, at which nothing verifies.
@@ -23,7 +26,10 @@ pub(crate) fn now() -> u64 {
     now_ms() / 1000
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the clock that everything else is given")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the clock that everything else is given"
+)]
 fn now_ms() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)

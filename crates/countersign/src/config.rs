@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) authority: Option<countersign_authority::Config>,
     /// Present: this process decides about requests.
     pub(crate) gate: Option<countersign_gate::Config>,
+    /// Present: this process shows a read-only page at `/console`.
+    pub(crate) console: Option<ConsoleSection>,
 }
 
 /// `[server]`
@@ -46,7 +48,11 @@ pub(crate) struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: DEFAULT_LISTEN, base_url: None, data: PathBuf::from(DEFAULT_DATA) }
+        Self {
+            listen: DEFAULT_LISTEN,
+            base_url: None,
+            data: PathBuf::from(DEFAULT_DATA),
+        }
     }
 }
 
@@ -72,8 +78,20 @@ pub(crate) struct LedgerSection {
 
 impl Default for LedgerSection {
     fn default() -> Self {
-        Self { origin: None, publish_interval_ms: DEFAULT_PUBLISH_INTERVAL_MS }
+        Self {
+            origin: None,
+            publish_interval_ms: DEFAULT_PUBLISH_INTERVAL_MS,
+        }
     }
+}
+
+/// `[console]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ConsoleSection {
+    /// Host names under which the page may be asked for, beside IP addresses and `localhost`. Others are refused,
+    /// so that no web site can read the page through a name of its own (DNS rebinding).
+    pub(crate) host_names: Vec<String>,
 }
 
 impl Config {
@@ -84,6 +102,7 @@ impl Config {
             ledger: Some(LedgerSection::default()),
             authority: Some(countersign_authority::Config::first_run()),
             gate: Some(countersign_gate::Config::first_run()),
+            console: Some(ConsoleSection::default()),
         }
     }
 
@@ -95,7 +114,9 @@ impl Config {
 
     /// Reads `file`, or gives [`Config::first_run`]; every problem of the file is in the failure.
     pub(crate) fn load(file: Option<&Path>) -> Result<Self, Failure> {
-        let Some(file) = file else { return Ok(Self::first_run()) };
+        let Some(file) = file else {
+            return Ok(Self::first_run());
+        };
         let text = read_text(file)?;
         Self::parse(&text).map_err(|problems| refused(file, &problems))
     }
@@ -106,10 +127,18 @@ impl Config {
         let mut problems: Vec<Problem> = config
             .validate()
             .into_iter()
-            .map(|(path, message, hint)| Problem { line: line_of(text, &path), message: format!("{path}: {message}"), hint })
+            .map(|(path, message, hint)| Problem {
+                line: line_of(text, &path),
+                message: format!("{path}: {message}"),
+                hint,
+            })
             .collect();
         problems.sort_by_key(|problem| problem.line);
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
     }
 
     fn validate(&self) -> Vec<(String, String, Option<String>)> {
@@ -128,10 +157,25 @@ impl Config {
                 Some("add [authority] and [ledger], or [gate]".to_owned()),
             ));
         }
-        let authority = self.authority.iter().flat_map(countersign_authority::Config::validate);
-        problems.extend(authority.map(|found| (format!("authority.{}", found.path), found.message.to_owned(), Some(found.hint.to_owned()))));
+        let authority = self
+            .authority
+            .iter()
+            .flat_map(countersign_authority::Config::validate);
+        problems.extend(authority.map(|found| {
+            (
+                format!("authority.{}", found.path),
+                found.message.to_owned(),
+                Some(found.hint.to_owned()),
+            )
+        }));
         let gate = self.gate.iter().flat_map(countersign_gate::Config::validate);
-        problems.extend(gate.map(|found| (format!("gate.{}", found.path), found.message, found.hint.map(str::to_owned))));
+        problems.extend(gate.map(|found| {
+            (
+                format!("gate.{}", found.path),
+                found.message,
+                found.hint.map(str::to_owned),
+            )
+        }));
         problems
     }
 }
@@ -139,15 +183,31 @@ impl Config {
 /// Reads a text file that a person named on the command line.
 pub(crate) fn read_text(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|error| {
-        Failure::usage("file_unreadable", format!("cannot read {}: {error}", file.display()))
-            .hint("name a file that exists and that you may read")
+        Failure::usage(
+            "file_unreadable",
+            format!("cannot read {}: {error}", file.display()),
+        )
+        .hint("name a file that exists and that you may read")
     })
 }
 
 /// One failure out of all the problems of one file.
 pub(crate) fn refused(file: &Path, problems: &[Problem]) -> Failure {
-    let list: Vec<String> = problems.iter().map(|problem| format!("\n  {}: {problem}", file.display())).collect();
-    let noun = if problems.len() == 1 { "problem" } else { "problems" };
-    Failure::usage("config_invalid", format!("{} {noun} in {}{}", problems.len(), file.display(), list.concat()))
-        .hint(format!("correct them and run: countersign config check {}", file.display()))
+    let list: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("\n  {}: {problem}", file.display()))
+        .collect();
+    let noun = if problems.len() == 1 {
+        "problem"
+    } else {
+        "problems"
+    };
+    Failure::usage(
+        "config_invalid",
+        format!("{} {noun} in {}{}", problems.len(), file.display(), list.concat()),
+    )
+    .hint(format!(
+        "correct them and run: countersign config check {}",
+        file.display()
+    ))
 }

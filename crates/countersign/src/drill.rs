@@ -19,7 +19,11 @@ pub(crate) fn run(arguments: &Drill, printer: Printer) -> Result<Exit, Failure> 
     } else {
         printer.line(&report::screen(&outcomes, printer));
     }
-    Ok(if report::passed(&outcomes) { Exit::Done } else { Exit::Refused })
+    Ok(if report::passed(&outcomes) {
+        Exit::Done
+    } else {
+        Exit::Refused
+    })
 }
 
 async fn replay(arguments: &Drill) -> Result<Vec<attack::Outcome>, Failure> {

@@ -32,7 +32,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, code: &'static str, message: impl Display) -> Self {
-        Self { code, message: message.to_string(), hint: None, exit }
+        Self {
+            code,
+            message: message.to_string(),
+            hint: None,
+            exit,
+        }
     }
 
     pub(crate) fn usage(code: &'static str, message: impl Display) -> Self {

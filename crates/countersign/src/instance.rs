@@ -12,8 +12,10 @@ use countersign_authority::config::{TENANT_PLACEHOLDER, TenantConfig};
 use countersign_authority::{
     Authority, Config as AuthorityConfig, OpenError, OpenOptions as AuthorityOptions, ledger_seed,
 };
+use countersign_console::{ConsoleOptions, KeyRow, KeySource, KeyTable};
 use countersign_gate::{ClockMs, Config as GateConfig, Gate, GateOptions};
 use countersign_ledger::{Follower, Ledger, NoteSigner, Options as LedgerOptions};
+use countersign_token::is_guid;
 
 use crate::clock::{Clock, Clocks};
 use crate::config::{Config, LedgerSection};
@@ -24,6 +26,7 @@ pub(crate) struct Instance {
     pub(crate) ledger: Option<Ledger>,
     pub(crate) authority: Option<Authority>,
     pub(crate) gate: Option<Gate>,
+    console: Option<ConsoleOptions>,
     /// Held for as long as the instance lives: a second process on the same data is refused.
     _lock: File,
 }
@@ -65,10 +68,32 @@ impl Instance {
             _ => None,
         };
         let gate = match &config.gate {
-            Some(section) => Some(start_gate(section, data, authority.as_ref(), follower.as_ref(), clock.milliseconds)?),
+            Some(section) => {
+                let clock_ms = Arc::clone(&clock.milliseconds);
+                Some(start_gate(
+                    section,
+                    data,
+                    authority.as_ref(),
+                    follower.as_ref(),
+                    clock_ms,
+                )?)
+            }
             None => None,
         };
-        Ok(Self { ledger, authority, gate, _lock: lock })
+        let console = config.console.as_ref().map(|section| ConsoleOptions {
+            ledger: ledger.clone(),
+            keys: keys_shown(authority.as_ref()),
+            decision_log: config.gate.as_ref().map(|gate| data.join(&gate.decision_log)),
+            clock: clock.seconds,
+            host_names: section.host_names.clone(),
+        });
+        Ok(Self {
+            ledger,
+            authority,
+            gate,
+            console,
+            _lock: lock,
+        })
     }
 
     /// All endpoints of all roles on one router.
@@ -82,6 +107,9 @@ impl Instance {
         }
         if let Some(gate) = &self.gate {
             router = router.merge(gate.router());
+        }
+        if let Some(console) = &self.console {
+            router = router.merge(countersign_console::router(console.clone()));
         }
         router
     }
@@ -97,10 +125,17 @@ impl Instance {
 /// Creates the data directory for this user alone and takes it for this process.
 pub(crate) fn lock(data: &Path) -> Result<File, Failure> {
     let unusable = |error: std::io::Error| {
-        Failure::unavailable("data_unusable", format!("cannot use the data directory {}: {error}", data.display()))
-            .hint("name a directory that this user may create and write, with --data")
+        Failure::unavailable(
+            "data_unusable",
+            format!("cannot use the data directory {}: {error}", data.display()),
+        )
+        .hint("name a directory that this user may create and write, with --data")
     };
-    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(unusable)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .map_err(unusable)?;
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -149,10 +184,16 @@ pub(crate) fn places(config: &Config, base_url: &str) -> Vec<Place> {
     realms
         .flat_map(|realm| {
             if realm.tenants.is_empty() {
-                return vec![Place { url: format!("{base_url}{}", realm.issuer), tenant: None }];
+                return vec![Place {
+                    url: format!("{base_url}{}", realm.issuer),
+                    tenant: None,
+                }];
             }
             let place = |tenant: &TenantConfig| Place {
-                url: format!("{base_url}{}", realm.issuer.replace(TENANT_PLACEHOLDER, &tenant.id)),
+                url: format!(
+                    "{base_url}{}",
+                    realm.issuer.replace(TENANT_PLACEHOLDER, &tenant.id)
+                ),
                 tenant: Some(tenant.name.clone()),
             };
             realm.tenants.iter().map(place).collect()
@@ -165,7 +206,7 @@ fn ledger_signer(data: &Path, origin: &str) -> Result<NoteSigner, Failure> {
     let is_new = !Layout(data).ledger().join("key.vkey").exists();
     let seed = ledger_seed(data, is_new).map_err(|error| open_failure(&error))?;
     NoteSigner::from_seed(origin, &seed)
-        .map_err(|error| Failure::fault(error.code(), &error).maybe_hint(error.hint()))
+        .map_err(|error| Failure::fault(error.code(), error).maybe_hint(error.hint()))
 }
 
 async fn start_follower(ledger: &Ledger, clock: &Clock) -> Follower {
@@ -188,7 +229,9 @@ async fn open_authority(
         follower: follower.clone(),
         clock: Arc::clone(clock),
     };
-    Authority::open(options).await.map_err(|error| open_failure(&error))
+    Authority::open(options)
+        .await
+        .map_err(|error| open_failure(&error))
 }
 
 fn open_failure(error: &OpenError) -> Failure {
@@ -210,4 +253,33 @@ fn start_gate(
         clock_ms,
     };
     Gate::start(options).map_err(|error| Failure::unavailable(error.code(), &error).maybe_hint(error.hint()))
+}
+
+/// The authority's keys, as the console shows them: asked anew at each look.
+fn keys_shown(authority: Option<&Authority>) -> KeySource {
+    let Some(authority) = authority.cloned() else {
+        return Arc::new(KeyTable::default);
+    };
+    Arc::new(move || {
+        let bundle = authority.trust().borrow().number;
+        let keys = authority.keys().into_iter().map(|key| KeyRow {
+            tenant: key
+                .issuer
+                .rsplit('/')
+                .next()
+                .filter(|segment| is_guid(segment))
+                .map(str::to_owned),
+            algorithm: key.algorithm.as_str().to_owned(),
+            state: key.state.as_str().to_owned(),
+            issuer: key.issuer,
+            realm: key.realm,
+            key_id: key.key_id,
+            sign_from: key.sign_from,
+            sign_until: key.sign_until,
+        });
+        KeyTable {
+            bundle: Some(bundle),
+            keys: keys.collect(),
+        }
+    })
 }

@@ -46,7 +46,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut stop = pin!(stop);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            break;
+        };
         let stream = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,

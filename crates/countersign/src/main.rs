@@ -6,10 +6,10 @@ mod command;
 mod config;
 mod drill;
 mod failure;
-mod policy;
-mod printer;
 mod instance;
 mod listener;
+mod policy;
+mod printer;
 mod serve;
 mod thief;
 mod tiles;
@@ -41,7 +41,11 @@ fn main() -> ExitCode {
 /// Help and version are answers; anything else that clap refuses is a usage error (64).
 fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
-    if error.use_stderr() { ExitCode::from(Exit::Usage as u8) } else { ExitCode::SUCCESS }
+    if error.use_stderr() {
+        ExitCode::from(Exit::Usage as u8)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Runs the asynchronous part of a command.
@@ -60,7 +64,7 @@ fn run(command: Command, printer: Printer) -> Result<Exit, Failure> {
         Command::Key(arguments) => command::key::run(&arguments, printer),
         Command::Ledger(arguments) => command::ledger::run(&arguments, printer),
         Command::Config(arguments) => command::config::run(&arguments, printer),
-        Command::Doctor(arguments) => command::doctor::run(&arguments, printer),
-        Command::Completions { shell } => command::completions::run(shell, printer),
+        Command::Doctor(arguments) => Ok(command::doctor::run(&arguments, printer)),
+        Command::Completions { shell } => Ok(command::completions::run(shell, printer)),
     }
 }

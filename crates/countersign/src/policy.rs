@@ -43,15 +43,20 @@ impl Policy {
                 Ok(record) => records.push(record),
                 Err((message, hint)) => {
                     let path = format!("issuers[{index}].jwks_file");
-                    problems.push(countersign_gate::Problem { path, message, hint: Some(hint) });
+                    problems.push(countersign_gate::Problem {
+                        path,
+                        message,
+                        hint: Some(hint),
+                    });
                 }
             }
         }
         if !problems.is_empty() {
             return Err(refused(file, &located(&text, problems)));
         }
-        let registry = Registry::new(records)
-            .map_err(|error| Failure::usage("policy_contradictory", format!("{}: {error}", file.display())))?;
+        let registry = Registry::new(records).map_err(|error| {
+            Failure::usage("policy_contradictory", format!("{}: {error}", file.display()))
+        })?;
         let resources = gate.resources.iter().map(ResourceConfig::to_resource).collect();
         Ok(Self { registry, resources })
     }
@@ -67,7 +72,11 @@ impl Policy {
 
     /// The names there are, for a hint.
     pub(crate) fn resource_names(&self) -> String {
-        self.resources.iter().map(|resource| resource.name.as_str()).collect::<Vec<_>>().join(", ")
+        self.resources
+            .iter()
+            .map(|resource| resource.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -78,19 +87,28 @@ fn record(issuer: &ForeignIssuer, directory: &Path) -> Result<IssuerRecord, (Str
         "verify works offline: save the issuer's key set and name the file here",
     ))?;
     let file = directory.join(file);
-    let json = std::fs::read(&file)
-        .map_err(|error| (format!("cannot read {}: {error}", file.display()), "name a file that you may read"))?;
+    let json = std::fs::read(&file).map_err(|error| {
+        (
+            format!("cannot read {}: {error}", file.display()),
+            "name a file that you may read",
+        )
+    })?;
     let name = IssuerName::parse(&issuer.issuer)
         .map_err(|error| (error.to_string(), "correct the issuer of this entry"))?;
     let metadata = match issuer.key_metadata {
         countersign_gate::config::KeyMetadata::Declared => KeyMetadata::Declared,
         countersign_gate::config::KeyMetadata::Assumed => KeyMetadata::Assumed,
     };
-    let context = KeyContext { issuer: &name, realm: &issuer.realm, metadata };
+    let context = KeyContext {
+        issuer: &name,
+        realm: &issuer.realm,
+        metadata,
+    };
     let keys = KeySet::parse(&json, &context)
         .map_err(|error| (format!("{}: {error}", file.display()), "save the key set again"))?;
     if keys.is_empty() {
-        let hint = "with key_metadata = \"assumed\" a key needs no issuer, realm, state and window of its own";
+        let hint =
+            "with key_metadata = \"assumed\" a key needs no issuer, realm, state and window of its own";
         return Err((format!("{} has no usable key", file.display()), hint));
     }
     Ok(issuer.to_record(name, keys))

@@ -14,7 +14,6 @@ pub(crate) struct Printer {
 /// What a piece of text means; the printer decides how that looks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Tone {
-    Plain,
     Strong,
     Dim,
     Good,
@@ -24,10 +23,16 @@ pub(crate) enum Tone {
 
 impl Printer {
     /// Colour only on a terminal, and not where `NO_COLOR` is set to anything (<https://no-color.org>).
-    #[expect(clippy::disallowed_methods, reason = "NO_COLOR is the terminal's convention, not configuration")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "NO_COLOR is the terminal's convention, not configuration"
+    )]
     pub(crate) fn new(json: bool) -> Self {
         let refused = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
-        Self { json, colour: !refused && io::stdout().is_terminal() }
+        Self {
+            json,
+            colour: !refused && io::stdout().is_terminal(),
+        }
     }
 
     pub(crate) fn json(self) -> bool {
@@ -37,17 +42,21 @@ impl Printer {
     /// Wraps `text` in the colour of `tone`, or leaves it alone.
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
         let code = match tone {
-            Tone::Plain => return text.to_owned(),
             Tone::Strong => "1",
             Tone::Dim => "2",
             Tone::Good => "32",
             Tone::Bad => "31",
             Tone::Warn => "33",
         };
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// One line of data. A closed pipe is not an error: the reader has had enough.
+    #[expect(clippy::unused_self, reason = "who writes must have been handed the printer")]
     pub(crate) fn line(self, text: &str) {
         let mut out = io::stdout().lock();
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
@@ -59,6 +68,7 @@ impl Printer {
     }
 
     /// A remark for the person, never part of the data.
+    #[expect(clippy::unused_self, reason = "who writes must have been handed the printer")]
     pub(crate) fn note(self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }

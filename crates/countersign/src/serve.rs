@@ -34,8 +34,12 @@ pub(crate) fn run(arguments: &Serve, printer: Printer) -> Result<Exit, Failure> 
 async fn serve(config: Config, listener: std::net::TcpListener, printer: Printer) -> Result<Exit, Failure> {
     let base_url = config.server.base_url();
     let instance = Instance::open(&config, &base_url, clock::system()).await?;
-    let listener = TcpListener::from_std(listener)
-        .map_err(|error| Failure::fault("listen_failed", format!("cannot use the listening socket: {error}")))?;
+    let listener = TcpListener::from_std(listener).map_err(|error| {
+        Failure::fault(
+            "listen_failed",
+            format!("cannot use the listening socket: {error}"),
+        )
+    })?;
     let stop = stop_signal()?;
     banner::print(&config, &base_url, &instance, printer);
     listener::serve(listener, instance.router(), stop).await;
@@ -60,5 +64,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 /// Events go to standard error; `RUST_LOG` chooses which (warnings and above by default).
 fn start_log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }

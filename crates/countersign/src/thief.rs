@@ -48,7 +48,9 @@ impl StolenKey {
             members.insert("tid".to_owned(), Value::from(tenant));
         }
         let header = json!({"alg": self.0.algorithm().as_str(), "typ": "at+jwt", "kid": self.0.key_id()});
-        self.0.sign(&header, &claims).map_err(|error| Failure::fault("signing_failed", &error))
+        self.0
+            .sign(&header, &claims)
+            .map_err(|error| Failure::fault("signing_failed", error))
     }
 }
 

@@ -27,29 +27,45 @@ impl HttpSource {
     pub(crate) fn new(prefix: &str) -> Result<Self, Failure> {
         let prefix = Url::parse(&format!("{}/", prefix.trim_end_matches('/')))
             .map_err(|error| Failure::usage("url_invalid", format!("not a URL: {error}")))?;
-        let runtime = Runtime::new()
-            .map_err(|error| Failure::fault("runtime_failed", format!("cannot start the runtime: {error}")))?;
+        let runtime = Runtime::new().map_err(|error| {
+            Failure::fault("runtime_failed", format!("cannot start the runtime: {error}"))
+        })?;
         let client = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| Failure::fault("client_failed", format!("cannot make an HTTP client: {error}")))?;
-        Ok(Self { prefix, client, runtime })
+            .map_err(|error| {
+                Failure::fault("client_failed", format!("cannot make an HTTP client: {error}"))
+            })?;
+        Ok(Self {
+            prefix,
+            client,
+            runtime,
+        })
     }
 
     async fn fetch(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
         let other = |error: reqwest::Error| SourceError::Other(Box::new(error));
-        let url = self.prefix.join(path).map_err(|error| SourceError::Other(Box::new(error)))?;
+        let url = self
+            .prefix
+            .join(path)
+            .map_err(|error| SourceError::Other(Box::new(error)))?;
         let mut answer = self.client.get(url).send().await.map_err(other)?;
         match answer.status() {
             StatusCode::NOT_FOUND => return Ok(None),
             StatusCode::OK => {}
-            status => return Err(SourceError::Other(format!("HTTP status {status} for {path}").into())),
+            status => {
+                return Err(SourceError::Other(
+                    format!("HTTP status {status} for {path}").into(),
+                ));
+            }
         }
         let mut body = Vec::new();
         while let Some(part) = answer.chunk().await.map_err(other)? {
             if body.len() + part.len() > FILE_BYTES_MAX {
-                return Err(SourceError::Other(format!("{path} is larger than a bundle can be").into()));
+                return Err(SourceError::Other(
+                    format!("{path} is larger than a bundle can be").into(),
+                ));
             }
             body.extend_from_slice(&part);
         }
@@ -82,14 +98,24 @@ impl<'a> PublishedTiles<'a> {
     /// The entries of one bundle with their indices.
     pub(crate) fn entries(&self, bundle: u64) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
         let first = bundle.saturating_mul(u64::from(TILE_WIDTH));
-        let width = u16::try_from(self.size.saturating_sub(first)).unwrap_or(TILE_WIDTH).min(TILE_WIDTH);
-        let name = TileName { row: Row::Entries, index: bundle, width };
+        let width = u16::try_from(self.size.saturating_sub(first))
+            .unwrap_or(TILE_WIDTH)
+            .min(TILE_WIDTH);
+        let name = TileName {
+            row: Row::Entries,
+            index: bundle,
+            width,
+        };
         let bytes = self
             .tile(name)
             .map_err(|error| Failure::unavailable("ledger_unreadable", error))?
             .ok_or_else(|| Failure::unavailable("ledger_missing", format!("the ledger has no {name}")))?;
         let entries = split(&bytes).ok_or_else(|| {
-            Failure::new(crate::failure::Exit::Refused, "ledger_corrupt", format!("{name} is cut off"))
+            Failure::new(
+                crate::failure::Exit::Refused,
+                "ledger_corrupt",
+                format!("{name} is cut off"),
+            )
         })?;
         Ok((first..).zip(entries).collect())
     }

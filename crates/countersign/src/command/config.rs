@@ -15,8 +15,9 @@ pub(crate) fn run(arguments: &ConfigCommand, printer: Printer) -> Result<Exit, F
             if printer.json() {
                 printer.document(&json!(config));
             } else {
-                let text = toml::to_string(&config)
-                    .map_err(|error| Failure::fault("config_unprintable", format!("cannot print it: {error}")))?;
+                let text = toml::to_string(&config).map_err(|error| {
+                    Failure::fault("config_unprintable", format!("cannot print it: {error}"))
+                })?;
                 printer.line(text.trim_end());
             }
             Ok(Exit::Done)

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::cli::Data;
 use crate::clock;
-use crate::failure::{Exit, Failure};
+use crate::failure::Exit;
 use crate::printer::{Printer, Tone};
 
 /// 2026-01-01T00:00:00Z: no machine that runs this version can truly show an earlier time.
@@ -28,8 +28,12 @@ struct Finding {
     hint: Option<&'static str>,
 }
 
-pub(crate) fn run(arguments: &Data, printer: Printer) -> Result<Exit, Failure> {
-    let findings = [clock_finding(), sync_finding(&arguments.data), secrets_finding(&arguments.data)];
+pub(crate) fn run(arguments: &Data, printer: Printer) -> Exit {
+    let findings = [
+        clock_finding(),
+        sync_finding(&arguments.data),
+        secrets_finding(&arguments.data),
+    ];
     let good = findings.iter().all(|finding| finding.good);
     if printer.json() {
         let list: Vec<_> = findings
@@ -42,11 +46,15 @@ pub(crate) fn run(arguments: &Data, printer: Printer) -> Result<Exit, Failure> {
             print_finding(finding, printer);
         }
     }
-    Ok(if good { Exit::Done } else { Exit::Refused })
+    if good { Exit::Done } else { Exit::Refused }
 }
 
 fn print_finding(finding: &Finding, printer: Printer) {
-    let mark = if finding.good { printer.paint(Tone::Good, "ok  ") } else { printer.paint(Tone::Bad, "bad ") };
+    let mark = if finding.good {
+        printer.paint(Tone::Good, "ok  ")
+    } else {
+        printer.paint(Tone::Bad, "bad ")
+    };
     printer.line(&format!("{mark} {:<8} {}", finding.name, finding.detail));
     if let Some(hint) = finding.hint {
         printer.line(&format!("              hint: {hint}"));
@@ -83,9 +91,18 @@ fn sync_finding(data: &Path) -> Finding {
 }
 
 fn median_sync_us(data: &Path) -> std::io::Result<u128> {
-    let place = if data.is_dir() { data } else { data.parent().unwrap_or_else(|| Path::new(".")) };
+    let place = if data.is_dir() {
+        data
+    } else {
+        data.parent().unwrap_or_else(|| Path::new("."))
+    };
     let probe = place.join(".countersign-doctor");
-    let result = OpenOptions::new().create(true).write(true).truncate(true).open(&probe).and_then(|file| sync_times(&file));
+    let result = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .open(&probe)
+        .and_then(|file| sync_times(&file));
     let _ = std::fs::remove_file(&probe);
     let mut times = result?;
     times.sort_unstable();
@@ -111,13 +128,22 @@ fn secrets_finding(data: &Path) -> Finding {
         .filter_map(|part| std::fs::read_dir(data.join(part)).ok())
         .flatten()
         .flatten()
-        .filter(|entry| entry.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0))
+        .filter(|entry| {
+            entry
+                .metadata()
+                .is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
+        })
         .map(|entry| entry.path().display().to_string())
         .collect();
     Finding {
         name: "secrets",
         good: open.is_empty(),
-        detail: if open.is_empty() { "readable by their owner alone".to_owned() } else { open.join(", ") },
-        hint: (!open.is_empty()).then_some("others can read these files: chmod 600 them, and rotate what they held"),
+        detail: if open.is_empty() {
+            "readable by their owner alone".to_owned()
+        } else {
+            open.join(", ")
+        },
+        hint: (!open.is_empty())
+            .then_some("others can read these files: chmod 600 them, and rotate what they held"),
     }
 }

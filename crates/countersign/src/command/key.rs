@@ -17,15 +17,24 @@ pub(crate) fn run(arguments: &KeyCommand, printer: Printer) -> Result<Exit, Fail
         KeyCommand::List(data) => list(&data.data, printer),
         KeyCommand::Show { data, kid } => show(&data.data, kid, printer),
         KeyCommand::Activate { place, issuer } => transition(place, printer, async |authority, _| {
-            authority.activate(issuer).await.map(|_| format!("a new key signs for {issuer}; the last one is retired"))
+            authority
+                .activate(issuer)
+                .await
+                .map(|_| format!("a new key signs for {issuer}; the last one is retired"))
         }),
         KeyCommand::Suspect { place, kid } => transition(place, printer, async |authority, keys| {
             let issuer = issuer_of(keys, kid)?;
-            authority.suspect(issuer, kid).await.map(|_| format!("{kid} is suspect: only its recorded tokens pass"))
+            authority
+                .suspect(issuer, kid)
+                .await
+                .map(|_| format!("{kid} is suspect: only its recorded tokens pass"))
         }),
         KeyCommand::Revoke { place, kid } => transition(place, printer, async |authority, keys| {
             let issuer = issuer_of(keys, kid)?;
-            authority.revoke(issuer, kid).await.map(|_| format!("{kid} is revoked: none of its tokens passes"))
+            authority
+                .revoke(issuer, kid)
+                .await
+                .map(|_| format!("{kid} is revoked: none of its tokens passes"))
         }),
     }
 }
@@ -42,7 +51,13 @@ fn list(data: &Path, printer: Printer) -> Result<Exit, Failure> {
             issuer = &key.issuer;
             printer.line(&printer.paint(Tone::Strong, &format!("{issuer} ({})", key.realm)));
         }
-        printer.line(&format!("  {}  {:<8} {:<6} {}", key.key_id, key.state.as_str(), algorithm(key), window(key)));
+        printer.line(&format!(
+            "  {}  {:<8} {:<6} {}",
+            key.key_id,
+            key.state.as_str(),
+            algorithm(key),
+            window(key)
+        ));
     }
     Ok(Exit::Done)
 }
@@ -50,8 +65,12 @@ fn list(data: &Path, printer: Printer) -> Result<Exit, Failure> {
 fn show(data: &Path, kid: &str, printer: Printer) -> Result<Exit, Failure> {
     let (_, keys) = keys(data)?;
     let key = keys.iter().find(|key| key.key_id == kid).ok_or_else(|| {
-        Failure::new(Exit::Refused, "key_unknown", format!("no key {kid} in {}", data.display()))
-            .hint("list the keys: countersign key list")
+        Failure::new(
+            Exit::Refused,
+            "key_unknown",
+            format!("no key {kid} in {}", data.display()),
+        )
+        .hint("list the keys: countersign key list")
     })?;
     if printer.json() {
         printer.document(&document(key));
@@ -69,7 +88,9 @@ fn keys(data: &Path) -> Result<(String, Vec<KeySummary>), Failure> {
         Failure::unavailable("data_missing", format!("{} holds no authority", data.display()))
             .hint("name the data directory with --data, or start one: countersign serve")
     })?;
-    found.keys.sort_by(|left, right| (&left.issuer, left.created_at).cmp(&(&right.issuer, right.created_at)));
+    found
+        .keys
+        .sort_by(|left, right| (&left.issuer, left.created_at).cmp(&(&right.issuer, right.created_at)));
     Ok((found.base_url, found.keys))
 }
 
@@ -86,7 +107,10 @@ fn transition(
     let said = crate::block_on(async {
         let instance = Instance::open(&config, &base_url, clock::system()).await?;
         let Some(authority) = &instance.authority else {
-            return Err(Failure::usage("authority_missing", "the config has no [authority]"));
+            return Err(Failure::usage(
+                "authority_missing",
+                "the config has no [authority]",
+            ));
         };
         let result = change(authority, &keys).await;
         instance.close();
@@ -104,7 +128,10 @@ fn transition(
 }
 
 fn issuer_of<'a>(keys: &'a [KeySummary], kid: &str) -> Result<&'a str, TransitionError> {
-    keys.iter().find(|key| key.key_id == kid).map(|key| key.issuer.as_str()).ok_or(TransitionError::KeyUnknown)
+    keys.iter()
+        .find(|key| key.key_id == kid)
+        .map(|key| key.issuer.as_str())
+        .ok_or(TransitionError::KeyUnknown)
 }
 
 fn document(key: &KeySummary) -> Value {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use countersign_ledger::audit::{AuditError, DirectorySource, Report, Source, SourceError, audit, audit_directory};
+use countersign_ledger::audit::{
+    AuditError, DirectorySource, Report, Source, SourceError, audit, audit_directory,
+};
 use countersign_ledger::checkpoint::Checkpoint;
 use countersign_ledger::proof::{self, TlogProof};
 use countersign_ledger::{Entry, Verifier};
@@ -40,39 +42,54 @@ impl Place {
                     .hint("name the file with its vkey: --key ledger.vkey (the log's owner publishes it; so does its /key)")
             })?;
             let source = Box::new(HttpSource::new(&arguments.place)?);
-            return Ok(Self { source, directory: None, verifier_key: key.trim().to_owned() });
+            return Ok(Self {
+                source,
+                directory: None,
+                verifier_key: key.trim().to_owned(),
+            });
         }
         let directory = PathBuf::from(&arguments.place);
         if !directory.is_dir() {
-            return Err(Failure::unavailable("ledger_missing", format!("{} is no directory", directory.display()))
-                .hint("name the ledger's directory or URL, for example ./countersign-data/ledger"));
+            return Err(Failure::unavailable(
+                "ledger_missing",
+                format!("{} is no directory", directory.display()),
+            )
+            .hint("name the ledger's directory or URL, for example ./countersign-data/ledger"));
         }
         let key = key.map_or_else(|| read_text(&directory.join("key.vkey")), Ok)?;
         let source = Box::new(DirectorySource::new(&directory));
-        Ok(Self { source, directory: Some(directory), verifier_key: key.trim().to_owned() })
+        Ok(Self {
+            source,
+            directory: Some(directory),
+            verifier_key: key.trim().to_owned(),
+        })
     }
 
     fn verifier(&self) -> Result<Verifier, Failure> {
         Verifier::parse(&self.verifier_key)
-            .map_err(|error| Failure::usage(error.code(), &error).maybe_hint(error.hint()))
+            .map_err(|error| Failure::usage(error.code(), error).maybe_hint(error.hint()))
     }
 
     /// The latest checkpoint as served, and what it says once its signature holds.
     fn checkpoint(&self) -> Result<(String, Checkpoint), Failure> {
         let note = read(self.source.as_ref(), "checkpoint")?;
         let checkpoint = Checkpoint::open(&note, &self.verifier()?)
-            .map_err(|error| Failure::new(Exit::Refused, error.code(), &error).maybe_hint(error.hint()))?;
+            .map_err(|error| Failure::new(Exit::Refused, error.code(), error).maybe_hint(error.hint()))?;
         Ok((String::from_utf8_lossy(&note).into_owned(), checkpoint))
     }
 }
 
 fn read(source: &dyn Source, path: &str) -> Result<Vec<u8>, Failure> {
     let missing = || Failure::unavailable("ledger_missing", format!("the ledger has no {path}"));
-    source.read(path).map_err(|error| unreadable(&error))?.ok_or_else(missing)
+    source
+        .read(path)
+        .map_err(|error| unreadable(&error))?
+        .ok_or_else(missing)
 }
 
 fn unreadable(error: &SourceError) -> Failure {
-    Failure::unavailable("ledger_unreadable", error).hint("check the address, or that you may read the directory")
+    Failure::unavailable("ledger_unreadable", error)
+        .hint("check the address, or that you may read the directory")
 }
 
 fn show(place: &Place, printer: Printer) -> Result<Exit, Failure> {
@@ -116,10 +133,16 @@ fn audit_failure(error: &AuditError) -> Failure {
 }
 
 fn document(report: &Report) -> Value {
-    let issuances: serde_json::Map<_, _> =
-        report.issuances.iter().map(|(kind, count)| (kind.as_str().to_owned(), json!(count))).collect();
-    let key_events: serde_json::Map<_, _> =
-        report.key_events.iter().map(|(state, count)| (state.as_str().to_owned(), json!(count))).collect();
+    let issuances: serde_json::Map<_, _> = report
+        .issuances
+        .iter()
+        .map(|(kind, count)| (kind.as_str().to_owned(), json!(count)))
+        .collect();
+    let key_events: serde_json::Map<_, _> = report
+        .key_events
+        .iter()
+        .map(|(state, count)| (state.as_str().to_owned(), json!(count)))
+        .collect();
     json!({
         "origin": report.origin,
         "size": report.size,
@@ -143,10 +166,18 @@ fn print(report: &Report, printer: Printer) {
     let verdict = printer.paint(Tone::Good, "the ledger is whole");
     printer.line(&format!("{verdict}: {} of {}", report.size, report.origin));
     printer.line(&format!("  root     {}", hex::encode(report.root)));
-    printer.line(&format!("  entries  {issuances} issuances, {key_events} key events, every one decoded"));
-    printer.line(&format!("  tiles    {} bundles and {} tiles recomputed", report.bundles_checked, report.tiles_checked));
+    printer.line(&format!(
+        "  entries  {issuances} issuances, {key_events} key events, every one decoded"
+    ));
+    printer.line(&format!(
+        "  tiles    {} bundles and {} tiles recomputed",
+        report.bundles_checked, report.tiles_checked
+    ));
     if let Some(journal) = &report.journal {
-        printer.line(&format!("  journal  {} entries in {} batches, the same as the tiles", journal.entries, journal.batches));
+        printer.line(&format!(
+            "  journal  {} entries in {} batches, the same as the tiles",
+            journal.entries, journal.batches
+        ));
         if journal.running {
             printer.line("           a writer is running: its newest entries may not be published yet");
         }
@@ -155,19 +186,27 @@ fn print(report: &Report, printer: Printer) {
 
 /// Finds the entry by reading the log from its start: a look-up by fingerprint needs an index, which the gate has.
 fn prove(place: &Place, fingerprint: &str, printer: Printer) -> Result<Exit, Failure> {
-    let wanted: [u8; 32] = hex::decode(fingerprint).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
-        Failure::usage("fingerprint_malformed", "a fingerprint is 64 hex digits")
-            .hint("the decision log and `countersign verify` print it")
-    })?;
+    let wanted: [u8; 32] = hex::decode(fingerprint)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| {
+            Failure::usage("fingerprint_malformed", "a fingerprint is 64 hex digits")
+                .hint("the decision log and `countersign verify` print it")
+        })?;
     let (note, checkpoint) = place.checkpoint()?;
     let tiles = PublishedTiles::new(place.source.as_ref(), checkpoint.size);
     let Some((index, entry)) = find(&tiles, &wanted)? else {
         let message = format!("none of the {} entries has this fingerprint", checkpoint.size);
         return Err(Failure::new(Exit::Refused, "never_issued", message));
     };
-    let failed = |error: proof::ProofError| Failure::new(Exit::Refused, error.code(), &error).maybe_hint(error.hint());
+    let failed =
+        |error: proof::ProofError| Failure::new(Exit::Refused, error.code(), &error).maybe_hint(error.hint());
     let path = proof::inclusion(&tiles, checkpoint.size, index).map_err(failed)?;
-    let proof = TlogProof { index, path, checkpoint: note };
+    let proof = TlogProof {
+        index,
+        path,
+        checkpoint: note,
+    };
     proof.verify(&entry, &place.verifier()?).map_err(failed)?;
     if printer.json() {
         printer.document(&json!({"index": index, "entry": hex::encode(&entry), "proof": proof.encode()}));

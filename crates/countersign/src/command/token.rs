@@ -20,7 +20,8 @@ pub(crate) fn run(arguments: &TokenCommand, printer: Printer) -> Result<Exit, Fa
 
 fn inspect(token: &str, printer: Printer) -> Result<Exit, Failure> {
     let mut parts = token.split('.');
-    let (Some(header), Some(payload)) = (parts.next().and_then(decoded), parts.next().and_then(decoded)) else {
+    let (Some(header), Some(payload)) = (parts.next().and_then(decoded), parts.next().and_then(decoded))
+    else {
         return Err(Failure::usage("token_malformed", "this is not a compact JWS").hint(
             "a token has three parts of base64url text, separated by dots; check that all of it was copied",
         ));
@@ -42,7 +43,15 @@ fn decoded(part: &str) -> Option<Value> {
 /// Pretty JSON without any character that a terminal could take for a command.
 fn printable(value: &Value) -> String {
     let text = format!("{value:#}");
-    text.chars().map(|each| if each.is_control() && each != '\n' { '\u{fffd}' } else { each }).collect()
+    text.chars()
+        .map(|each| {
+            if each.is_control() && each != '\n' {
+                '\u{fffd}'
+            } else {
+                each
+            }
+        })
+        .collect()
 }
 
 fn forge(arguments: &Forge, printer: Printer) -> Result<Exit, Failure> {

@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use countersign_token::{Check, Explanation, Outcome, ParsedToken, Reason, Refusal, VerifiedToken, explain, verify};
+use countersign_token::{
+    Check, Explanation, Outcome, ParsedToken, Reason, Refusal, VerifiedToken, explain, verify,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -23,15 +25,25 @@ pub(crate) fn run(arguments: &Verify, printer: Printer) -> Result<Exit, Failure>
     }
     let token = token_text(arguments.token.as_deref().unwrap_or("-"))?;
     let name = arguments.resource.as_deref();
-    let resource = policy.resource(name).ok_or_else(|| unknown_resource(name, &policy))?;
-    let check = Check { registry: &policy.registry, resource, now: arguments.at.unwrap_or_else(clock::now) };
+    let resource = policy
+        .resource(name)
+        .ok_or_else(|| unknown_resource(name, &policy))?;
+    let check = Check {
+        registry: &policy.registry,
+        resource,
+        now: arguments.at.unwrap_or_else(clock::now),
+    };
     let explanation = explain(token.trim(), &check);
     if printer.json() {
         printer.document(&document(&explanation, arguments.explain));
     } else {
         print(&explanation, arguments.explain, printer);
     }
-    Ok(if explanation.result.is_ok() { Exit::Done } else { Exit::Refused })
+    Ok(if explanation.result.is_ok() {
+        Exit::Done
+    } else {
+        Exit::Refused
+    })
 }
 
 /// The token typed, or standard input for `-`, so that it need not stand in a shell's history.
@@ -43,7 +55,9 @@ pub(crate) fn token_text(argument: &str) -> Result<String, Failure> {
     std::io::stdin()
         .take(LINE_BYTES_MAX)
         .read_to_string(&mut text)
-        .map_err(|error| Failure::usage("input_unreadable", format!("cannot read standard input: {error}")))?;
+        .map_err(|error| {
+            Failure::usage("input_unreadable", format!("cannot read standard input: {error}"))
+        })?;
     Ok(text.trim().to_owned())
 }
 
@@ -52,7 +66,8 @@ fn unknown_resource(name: Option<&str>, policy: &Policy) -> Failure {
         Some(name) => format!("the policy names no resource {name:?}"),
         None => "the policy names several resources".to_owned(),
     };
-    Failure::usage("resource_unknown", message).hint(format!("choose with --resource: {}", policy.resource_names()))
+    Failure::usage("resource_unknown", message)
+        .hint(format!("choose with --resource: {}", policy.resource_names()))
 }
 
 fn document(explanation: &Explanation, with_steps: bool) -> Value {
@@ -95,12 +110,26 @@ fn print(explanation: &Explanation, with_steps: bool, printer: Printer) {
     }
     match &explanation.result {
         Ok(token) => {
-            printer.line(&format!("{}  {} of {}", printer.paint(Tone::Good, "admit"), token.subject(), token.issuer()));
-            printer.line(&format!("       realm {}, key {}, fingerprint {}", token.realm(), token.key_id(), token.fingerprint()));
+            printer.line(&format!(
+                "{}  {} of {}",
+                printer.paint(Tone::Good, "admit"),
+                token.subject(),
+                token.issuer()
+            ));
+            printer.line(&format!(
+                "       realm {}, key {}, fingerprint {}",
+                token.realm(),
+                token.key_id(),
+                token.fingerprint()
+            ));
             printer.line("       the token rules hold; whether it was issued only the ledger can say");
         }
         Err(refusal) => {
-            printer.line(&format!("{} {}: {refusal}", printer.paint(Tone::Bad, "refuse"), refusal.reason.as_str()));
+            printer.line(&format!(
+                "{} {}: {refusal}",
+                printer.paint(Tone::Bad, "refuse"),
+                refusal.reason.as_str()
+            ));
             printer.line(&format!("       what to do: {}", refusal.reason.remedy()));
         }
     }
@@ -112,8 +141,17 @@ fn step_line(step: &countersign_token::Step, printer: Printer) -> String {
         Outcome::Failed => ("FAIL", Tone::Bad),
         Outcome::NotReached => ("  - ", Tone::Dim),
     };
-    let detail = if step.detail.is_empty() { String::new() } else { format!(": {}", step.detail) };
-    format!("{}  {:<26} {}{detail}", printer.paint(tone, mark), step.reason.as_str(), step.rule)
+    let detail = if step.detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", step.detail)
+    };
+    format!(
+        "{}  {:<26} {}{detail}",
+        printer.paint(tone, mark),
+        step.reason.as_str(),
+        step.rule
+    )
 }
 
 fn outcome_word(outcome: Outcome) -> &'static str {
@@ -140,8 +178,11 @@ struct Item {
 /// Every line gets a line, in order; a line that cannot be read is refused with `request_malformed`.
 fn batch(file: &Path, arguments: &Verify, policy: &Policy, printer: Printer) -> Result<Exit, Failure> {
     let unreadable = |error: std::io::Error| {
-        Failure::usage("file_unreadable", format!("cannot read {}: {error}", file.display()))
-            .hint("name a file with one JSON object a line, or - for standard input")
+        Failure::usage(
+            "file_unreadable",
+            format!("cannot read {}: {error}", file.display()),
+        )
+        .hint("name a file with one JSON object a line, or - for standard input")
     };
     let source: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin())
@@ -162,7 +203,12 @@ fn batch(file: &Path, arguments: &Verify, policy: &Policy, printer: Printer) -> 
 /// The next line, cut at the limit: what is left of a longer one is skipped, so that it still gets one answer.
 fn next_line(reader: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    if reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
+    if reader
+        .by_ref()
+        .take(LINE_BYTES_MAX)
+        .read_until(b'\n', &mut line)?
+        == 0
+    {
         return Ok(None);
     }
     if line.last() != Some(&b'\n') {
@@ -181,9 +227,16 @@ fn judge_line(line: &[u8], default_now: u64, default_resource: Option<&str>, pol
     };
     let name = item.resource.as_deref().or(default_resource);
     let Some(resource) = policy.resource(name) else {
-        return with_id(refused(Reason::ResourceUnknown, Reason::ResourceUnknown.meaning()), item.id);
+        return with_id(
+            refused(Reason::ResourceUnknown, Reason::ResourceUnknown.meaning()),
+            item.id,
+        );
     };
-    let check = Check { registry: &policy.registry, resource, now: item.at.unwrap_or(default_now) };
+    let check = Check {
+        registry: &policy.registry,
+        resource,
+        now: item.at.unwrap_or(default_now),
+    };
     let result = ParsedToken::parse(&item.token).and_then(|token| verify(&token, &check));
     with_id(decision(&result), item.id)
 }

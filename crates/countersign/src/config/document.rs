@@ -50,11 +50,15 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
             Ok(_) => break,
             Err(error) => error,
         };
-        let follows_from_cut = cut.iter().any(|each| each.name.as_deref() == missing_field(error.message()));
+        let follows_from_cut = cut
+            .iter()
+            .any(|each| each.name.as_deref() == missing_field(error.message()));
         if !follows_from_cut {
             problems.push(problem(text, &error));
         }
-        let Some(found) = error.span().and_then(|span| find(text, span)) else { break };
+        let Some(found) = error.span().and_then(|span| find(text, span)) else {
+            break;
+        };
         cut.push(found);
     }
     Err(problems)
@@ -98,7 +102,10 @@ fn find(text: &str, span: Range<usize>) -> Option<Cut> {
 fn find_in_table(table: &DeTable<'_>, span: &Range<usize>) -> Option<Cut> {
     table.iter().find_map(|(key, value)| {
         if key.span() == *span || value.span() == *span {
-            return Some(Cut { span: span.clone(), name: Some(key.get_ref().to_string()) });
+            return Some(Cut {
+                span: span.clone(),
+                name: Some(key.get_ref().to_string()),
+            });
         }
         find_in_value(value.get_ref(), span)
     })
@@ -109,7 +116,10 @@ fn find_in_value(value: &DeValue<'_>, span: &Range<usize>) -> Option<Cut> {
         DeValue::Table(table) => find_in_table(table, span),
         DeValue::Array(array) => array.iter().find_map(|item| {
             if item.span() == *span {
-                return Some(Cut { span: span.clone(), name: None });
+                return Some(Cut {
+                    span: span.clone(),
+                    name: None,
+                });
             }
             find_in_value(item.get_ref(), span)
         }),
@@ -118,7 +128,9 @@ fn find_in_value(value: &DeValue<'_>, span: &Range<usize>) -> Option<Cut> {
 }
 
 fn remove_from_table(table: &mut DeTable<'_>, span: &Range<usize>) {
-    let found = table.iter().find(|(key, value)| key.span() == *span || value.span() == *span);
+    let found = table
+        .iter()
+        .find(|(key, value)| key.span() == *span || value.span() == *span);
     if let Some(name) = found.map(|(key, _)| key.get_ref().to_string()) {
         table.remove(name.as_str());
         return;
@@ -145,7 +157,10 @@ fn remove_from_value(value: &mut DeValue<'_>, span: &Range<usize>) {
 }
 
 fn syntax_problem(text: &str, error: &toml::de::Error) -> Problem {
-    Problem { hint: Some("this is not TOML: see https://toml.io".to_owned()), ..problem(text, error) }
+    Problem {
+        hint: Some("this is not TOML: see https://toml.io".to_owned()),
+        ..problem(text, error)
+    }
 }
 
 fn problem(text: &str, error: &toml::de::Error) -> Problem {
@@ -181,7 +196,9 @@ fn distance(left: &str, right: &str) -> usize {
         let mut previous = line + 1;
         for (cell, to) in row.iter_mut().skip(1).zip(right.bytes()) {
             let above = *cell;
-            previous = (previous + 1).min(above + 1).min(diagonal + usize::from(from != to));
+            previous = (previous + 1)
+                .min(above + 1)
+                .min(diagonal + usize::from(from != to));
             diagonal = above;
             *cell = previous;
         }
@@ -215,7 +232,11 @@ mod tests {
     }
 
     fn problems(text: &str) -> Vec<String> {
-        read::<House>(text).unwrap_err().iter().map(ToString::to_string).collect()
+        read::<House>(text)
+            .unwrap_err()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -224,11 +245,24 @@ mod tests {
             "name = 3\nshape = 1\n\n[[rooms]]\nfloor = \"first\"\ncolor = 'red'\ncolour = 'red'\n\n[[rooms]]\ncolour = 'blue'\n",
         );
         assert_eq!(found.len(), 5, "{found:#?}");
-        for expected in ["line 1: invalid type", "line 2: unknown field `shape`", "line 5: invalid type"] {
-            assert!(found.iter().any(|line| line.starts_with(expected)), "{expected}: {found:#?}");
+        for expected in [
+            "line 1: invalid type",
+            "line 2: unknown field `shape`",
+            "line 5: invalid type",
+        ] {
+            assert!(
+                found.iter().any(|line| line.starts_with(expected)),
+                "{expected}: {found:#?}"
+            );
         }
-        assert!(found.iter().any(|line| line.contains("did you mean `colour`?")), "{found:#?}");
-        assert!(found.iter().any(|line| line.contains("missing field `floor`")), "{found:#?}");
+        assert!(
+            found.iter().any(|line| line.contains("did you mean `colour`?")),
+            "{found:#?}"
+        );
+        assert!(
+            found.iter().any(|line| line.contains("missing field `floor`")),
+            "{found:#?}"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use countersign_token::Reason;
 use serde_json::{Value, json};
 
-use super::stage::{Answer, FILES, MAIL, Stage};
+use super::stage::{Answer, FILES, MAIL, Stage, forge_as_of};
 use crate::failure::Failure;
 
 /// The user whose mail the intruder wants.
@@ -66,7 +66,14 @@ async fn honest_token(stage: &Stage) -> Result<Outcome, Failure> {
 async fn stolen_consumer_key(stage: &Stage) -> Result<Outcome, Failure> {
     let key = stage.steal(&stage.consumer).await?;
     let token = stage.forge(&key, &stage.contoso, VICTIM, FORGED_LIFETIME_S)?;
-    judge(stage, "a", "a stolen consumer key signs an enterprise token", true, &token).await
+    judge(
+        stage,
+        "a",
+        "a stolen consumer key signs an enterprise token",
+        true,
+        &token,
+    )
+    .await
 }
 
 async fn retired_key(stage: &Stage) -> Result<Outcome, Failure> {
@@ -80,7 +87,14 @@ async fn retired_key(stage: &Stage) -> Result<Outcome, Failure> {
 async fn stolen_active_key(stage: &Stage) -> Result<Outcome, Failure> {
     let key = stage.steal(&stage.fabrikam).await?;
     let token = stage.forge(&key, &stage.fabrikam, VICTIM, FORGED_LIFETIME_S)?;
-    judge(stage, "c", "a stolen active enterprise key signs a perfect token", true, &token).await
+    judge(
+        stage,
+        "c",
+        "a stolen active enterprise key signs a perfect token",
+        true,
+        &token,
+    )
+    .await
 }
 
 /// The plain token service takes its own output again and again. Ours takes a token once, and what it gives ends
@@ -90,8 +104,11 @@ async fn renewal_by_exchange(stage: &Stage) -> Result<Outcome, Failure> {
     let token = stage.issue(&stage.contoso, VICTIM, None).await?;
     let exchanged = match stage.exchange(&token).await? {
         Answer::Token(exchanged) => exchanged,
-        Answer::Refused { description, .. } => {
-            return Err(Failure::fault("drill_failed", format!("an honest first exchange was refused: {description}")));
+        Answer::Refused { rule, .. } => {
+            return Err(Failure::fault(
+                "drill_failed",
+                format!("an honest first exchange was refused: {rule}"),
+            ));
         }
     };
     let again = stage.exchange(&exchanged).await?;
@@ -99,9 +116,13 @@ async fn renewal_by_exchange(stage: &Stage) -> Result<Outcome, Failure> {
     let (gate_status, logged) = stage.check(&exchanged, FILES).await?;
     let (status, rule) = match &again {
         Answer::Token(_) => (200, None),
-        Answer::Refused { status, description } => (*status, description.split(':').next().map(str::to_owned)),
+        Answer::Refused { status, rule } => (*status, Some(rule.clone())),
     };
-    let at_the_gate = logged.get("reason").and_then(Value::as_str).unwrap_or("admitted").to_owned();
+    let at_the_gate = logged
+        .get("reason")
+        .and_then(Value::as_str)
+        .unwrap_or("admitted")
+        .to_owned();
     Ok(Outcome {
         id: "d",
         title: "a token is renewed by exchanging it again and again",
@@ -111,16 +132,17 @@ async fn renewal_by_exchange(stage: &Stage) -> Result<Outcome, Failure> {
             admitted: rule.is_none() || gate_status == 200,
             status,
             rule,
-            detail: format!("at the second exchange; 24 h later the gate says {gate_status} {at_the_gate}"),
+            detail: format!("no second exchange. After 24 h the gate says {gate_status} {at_the_gate}"),
         },
         logged,
     })
 }
 
-/// Renews through a token service that verifies with the plain verifier and signs for whoever passes.
+/// Renews through a token service of the same issuer that verifies with the plain verifier and signs for whoever
+/// passes: the token API of the incident.
 async fn plain_renewals(stage: &Stage) -> Result<Plain, Failure> {
     let signer = stage.steal(&stage.fabrikam).await?;
-    let sign = |now| stage.forge_at(&signer, &stage.fabrikam, VICTIM, now, PLAIN_LIFETIME_S);
+    let sign = |now| forge_as_of(now, &signer, &stage.fabrikam, VICTIM, PLAIN_LIFETIME_S);
     let mut now = stage.now();
     let end = now.saturating_add(RENEWAL_SPAN_S);
     let mut token = sign(now)?;
@@ -128,18 +150,31 @@ async fn plain_renewals(stage: &Stage) -> Result<Plain, Failure> {
     while now < end {
         now = now.saturating_add(PLAIN_LIFETIME_S - RENEW_BEFORE_S);
         if let Err(error) = stage.plain.verify(&token, now) {
-            return Ok(Plain { accepted: false, detail: error });
+            return Ok(Plain {
+                accepted: false,
+                detail: error,
+            });
         }
         token = sign(now)?;
         renewals += 1;
     }
     let accepted = stage.plain.verify(&token, now).is_ok();
-    Ok(Plain { accepted, detail: format!("{renewals} renewals; still alive after 24 h") })
+    Ok(Plain {
+        accepted,
+        detail: format!("{renewals} renewals; still alive after 24 h"),
+    })
 }
 
 async fn email_impersonation(stage: &Stage) -> Result<Outcome, Failure> {
     let token = stage.issue(&stage.fabrikam, INTRUDER, Some(VICTIM_EMAIL)).await?;
-    judge(stage, "e", "an e-mail claim from the intruder's own tenant impersonates (nOAuth)", true, &token).await
+    judge(
+        stage,
+        "e",
+        "an e-mail claim from the intruder's own tenant impersonates (nOAuth)",
+        true,
+        &token,
+    )
+    .await
 }
 
 /// Shows one token to both and reads back what the decision log says of it.
@@ -151,17 +186,38 @@ async fn judge(
     token: &str,
 ) -> Result<Outcome, Failure> {
     let plain = match stage.plain.verify(token, stage.now()) {
-        Ok(claims) => Plain { accepted: true, detail: stage.plain_detail(&claims) },
-        Err(error) => Plain { accepted: false, detail: error },
+        Ok(claims) => Plain {
+            accepted: true,
+            detail: stage.plain_detail(&claims),
+        },
+        Err(error) => Plain {
+            accepted: false,
+            detail: error,
+        },
     };
     let (status, logged) = stage.check(token, MAIL).await?;
     let rule = logged.get("reason").and_then(Value::as_str).map(str::to_owned);
     let detail = rule.as_deref().map_or_else(|| admitted_detail(&logged), meaning);
-    Ok(Outcome { id, title, is_attack, plain, ours: Ours { admitted: status == 200, status, rule, detail }, logged })
+    Ok(Outcome {
+        id,
+        title,
+        is_attack,
+        plain,
+        ours: Ours {
+            admitted: status == 200,
+            status,
+            rule,
+            detail,
+        },
+        logged,
+    })
 }
 
 fn admitted_detail(logged: &Value) -> String {
-    format!("recorded at ledger index {}", logged.get("ledger_index").unwrap_or(&json!(null)))
+    format!(
+        "recorded at ledger index {}",
+        logged.get("ledger_index").unwrap_or(&json!(null))
+    )
 }
 
 fn meaning(code: &str) -> String {

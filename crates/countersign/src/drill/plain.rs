@@ -36,8 +36,16 @@ pub(crate) struct PlainVerifier {
 impl PlainVerifier {
     /// Pools the key sets of all `issuers`.
     pub(crate) fn new(key_sets: &[JwkSet], issuers: &[String], audience: &str) -> Self {
-        let keys = key_sets.iter().flat_map(|set| &set.keys).filter_map(pooled).collect();
-        Self { keys, issuers: issuers.to_vec(), audience: audience.to_owned() }
+        let keys = key_sets
+            .iter()
+            .flat_map(|set| &set.keys)
+            .filter_map(pooled)
+            .collect();
+        Self {
+            keys,
+            issuers: issuers.to_vec(),
+            audience: audience.to_owned(),
+        }
     }
 
     /// Verifies as the crate's documentation shows. `now` is the drill's clock: `jsonwebtoken` itself reads the
@@ -50,7 +58,9 @@ impl PlainVerifier {
         validation.set_audience(&[&self.audience]);
         validation.set_issuer(&self.issuers);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let claims = decode::<Claims>(token, key, &validation).map_err(|error| error.to_string())?.claims;
+        let claims = decode::<Claims>(token, key, &validation)
+            .map_err(|error| error.to_string())?
+            .claims;
         if claims.exp <= now {
             return Err("ExpiredSignature".to_owned());
         }

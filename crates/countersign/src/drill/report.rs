@@ -7,7 +7,9 @@ use crate::printer::{Printer, Tone};
 
 /// The drill passes when the honest token gets in and no attack does.
 pub(crate) fn passed(outcomes: &[Outcome]) -> bool {
-    outcomes.iter().all(|outcome| outcome.ours.admitted != outcome.is_attack)
+    outcomes
+        .iter()
+        .all(|outcome| outcome.ours.admitted != outcome.is_attack)
 }
 
 pub(crate) fn document(outcomes: &[Outcome]) -> Value {
@@ -52,15 +54,34 @@ pub(crate) fn screen(outcomes: &[Outcome], printer: Printer) -> String {
 
 fn outcome_lines(outcome: &Outcome, printer: Printer) -> Vec<String> {
     let bad_if = |wrong: bool| if wrong { Tone::Bad } else { Tone::Good };
-    let plain_word = if outcome.plain.accepted { "accepted" } else { "refused" };
-    let our_word = if outcome.ours.admitted { "admitted" } else { "refused" };
+    let plain_word = if outcome.plain.accepted {
+        "accepted"
+    } else {
+        "refused"
+    };
+    let our_word = if outcome.ours.admitted {
+        "admitted"
+    } else {
+        "refused"
+    };
     let plain_tone = bad_if(outcome.plain.accepted == outcome.is_attack);
     let our_tone = bad_if(outcome.ours.admitted == outcome.is_attack);
     vec![
         printer.paint(Tone::Strong, &format!("{}  {}", outcome.id, outcome.title)),
-        format!("   plain verifier  {}  {}", printer.paint(plain_tone, plain_word), outcome.plain.detail),
-        format!("   countersign     {}   {}", printer.paint(our_tone, our_word), our_line(outcome)),
-        format!("   decision log    {}", printer.paint(Tone::Dim, &log_line(&outcome.logged))),
+        format!(
+            "   plain verifier  {}  {}",
+            printer.paint(plain_tone, plain_word),
+            outcome.plain.detail
+        ),
+        format!(
+            "   countersign     {}   {}",
+            printer.paint(our_tone, our_word),
+            our_line(outcome)
+        ),
+        format!(
+            "   decision log    {}",
+            printer.paint(Tone::Dim, &log_line(&outcome.logged))
+        ),
     ]
 }
 
@@ -93,10 +114,14 @@ fn closing_line(outcomes: &[Outcome], printer: Printer) -> String {
     let attacks = count(outcomes, |_| true);
     let plain = count(outcomes, |outcome| outcome.plain.accepted);
     let ours = count(outcomes, |outcome| outcome.ours.admitted);
-    let verdict = format!("{attacks} attacks: the plain verifier accepted {plain}, Countersign admitted {ours}.");
+    let verdict =
+        format!("{attacks} attacks: the plain verifier accepted {plain}, Countersign admitted {ours}.");
     printer.paint(if passed(outcomes) { Tone::Good } else { Tone::Bad }, &verdict)
 }
 
 fn count(outcomes: &[Outcome], wanted: impl Fn(&Outcome) -> bool) -> usize {
-    outcomes.iter().filter(|outcome| outcome.is_attack && wanted(outcome)).count()
+    outcomes
+        .iter()
+        .filter(|outcome| outcome.is_attack && wanted(outcome))
+        .count()
 }

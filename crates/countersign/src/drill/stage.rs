@@ -1,10 +1,11 @@
 //! The closed local copy: a whole Countersign on a loopback port, in a directory that goes away, under a clock of
 //! its own.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use countersign_authority::{Authority, Grant};
 use countersign_token::ParsedToken;
@@ -41,6 +42,7 @@ pub(crate) struct Stage {
     clock: Arc<AtomicU64>,
     authority: Authority,
     http: reqwest::Client,
+    log: OperatorLog,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
 }
@@ -48,7 +50,11 @@ pub(crate) struct Stage {
 /// What the token endpoint answered.
 pub(crate) enum Answer {
     Token(String),
-    Refused { status: u16, description: String },
+    /// Refused with this status, by this rule. The client is not told the rule; the operator's log has it.
+    Refused {
+        status: u16,
+        rule: String,
+    },
 }
 
 impl Stage {
@@ -59,15 +65,21 @@ impl Stage {
             None => std::env::temp_dir().join(format!("countersign-drill-{}", std::process::id())),
         };
         refuse_used(&data)?;
+        let log = OperatorLog::start();
         let listener = listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let address = listener.local_addr().map_err(|error| failed("cannot tell the port", &error))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| failed("cannot tell the port", &error))?;
         let mut config = Config::first_run();
         config.server.listen = address;
         config.server.data.clone_from(&data);
         let base = config.server.base_url();
         let clock = Arc::new(AtomicU64::new(clock::now()));
         let instance = Instance::open(&config, &base, clocks(&clock)).await?;
-        let authority = instance.authority.clone().ok_or_else(|| failed("the copy has no authority", &""))?;
+        let authority = instance
+            .authority
+            .clone()
+            .ok_or_else(|| failed("the copy has no authority", &""))?;
         let listener = TcpListener::from_std(listener).map_err(|error| failed("cannot listen", &error))?;
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
@@ -77,15 +89,35 @@ impl Stage {
             listener::serve(listener, instance.router(), stop).await;
             instance.close();
         });
-        let issuers: Vec<String> = places(&config, &base).into_iter().map(|place| place.url).collect();
+        let issuers: Vec<String> = places(&config, &base)
+            .into_iter()
+            .map(|place| place.url)
+            .collect();
         let [consumer, contoso, fabrikam] = issuers.as_slice() else {
-            return Err(failed("the first run has other issuers than the drill knows", &issuers.len()));
+            return Err(failed(
+                "the first run has other issuers than the drill knows",
+                &issuers.len(),
+            ));
         };
         let http = reqwest::Client::new();
         let plain = plain_verifier(&http, &issuers).await?;
         let (consumer, contoso, fabrikam) = (consumer.clone(), contoso.clone(), fabrikam.clone());
         let keep = keep.is_some();
-        Ok(Self { contoso, fabrikam, consumer, plain, base, data, keep, clock, authority, http, stop, server })
+        Ok(Self {
+            contoso,
+            fabrikam,
+            consumer,
+            plain,
+            base,
+            data,
+            keep,
+            clock,
+            authority,
+            http,
+            log,
+            stop,
+            server,
+        })
     }
 
     /// Stops the copy and removes its directory, unless it was to be kept.
@@ -107,12 +139,21 @@ impl Stage {
     }
 
     /// Issues a token to a user through the authority: recorded before it is handed over.
-    pub(crate) async fn issue(&self, issuer: &str, subject: &str, email: Option<&str>) -> Result<String, Failure> {
+    pub(crate) async fn issue(
+        &self,
+        issuer: &str,
+        subject: &str,
+        email: Option<&str>,
+    ) -> Result<String, Failure> {
         let mut grant = Grant::new(issuer, subject, "mail-app", MAIL_AUDIENCE);
         grant.scope = vec!["mail.read".to_owned()];
         grant.claims.email = email.map(str::to_owned);
-        let issued = self.authority.issue(grant).await.map_err(|error| failed("cannot issue", &error))?;
-        Ok(issued.token.to_string())
+        let released = self
+            .authority
+            .issue(grant)
+            .await
+            .map_err(|error| failed("cannot issue", &error))?;
+        Ok(released.token.to_string())
     }
 
     /// Copies the active key of an issuer out of the data directory.
@@ -121,25 +162,23 @@ impl Stage {
     }
 
     /// Forges a mail token with a stolen key, now.
-    pub(crate) fn forge(&self, key: &StolenKey, issuer: &str, subject: &str, lifetime: u64) -> Result<String, Failure> {
-        self.forge_at(key, issuer, subject, self.now(), lifetime)
-    }
-
-    /// Forges a mail token with a stolen key, as of `now`.
-    pub(crate) fn forge_at(
+    pub(crate) fn forge(
         &self,
         key: &StolenKey,
         issuer: &str,
         subject: &str,
-        now: u64,
         lifetime: u64,
     ) -> Result<String, Failure> {
-        key.sign(&Lie { issuer, subject, audience: MAIL_AUDIENCE, scope: "mail.read", now, lifetime })
+        forge_as_of(self.now(), key, issuer, subject, lifetime)
     }
 
     /// Rotates: the staged key signs from now on, the active one is retired.
     pub(crate) async fn rotate(&self, issuer: &str) -> Result<(), Failure> {
-        self.authority.activate(issuer).await.map(drop).map_err(|error| failed("cannot rotate", &error))
+        self.authority
+            .activate(issuer)
+            .await
+            .map(drop)
+            .map_err(|error| failed("cannot rotate", &error))
     }
 
     /// Shows a token to the gate as a proxy would, and reads back the line that the decision log has of it.
@@ -164,7 +203,10 @@ impl Stage {
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
             ("subject_token", token),
-            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+            (
+                "subject_token_type",
+                "urn:ietf:params:oauth:token-type:access_token",
+            ),
             ("audience", "https://files.example"),
         ];
         // None of these values has a character that a form would have to escape.
@@ -179,19 +221,33 @@ impl Stage {
             .await
             .map_err(|error| failed("the token endpoint does not answer", &error))?;
         let status = answer.status().as_u16();
-        let text = answer.text().await.map_err(|error| failed("the token endpoint's answer broke off", &error))?;
-        let body: Value = serde_json::from_str(&text).map_err(|error| failed("the answer is not JSON", &error))?;
+        let text = answer
+            .text()
+            .await
+            .map_err(|error| failed("the token endpoint's answer broke off", &error))?;
+        let body: Value =
+            serde_json::from_str(&text).map_err(|error| failed("the answer is not JSON", &error))?;
         let member = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
         Ok(match member("access_token") {
             Some(token) => Answer::Token(token),
-            None => Answer::Refused { status, description: member("error_description").unwrap_or_default() },
+            None => Answer::Refused {
+                status,
+                rule: self.log.last_rule().unwrap_or_default(),
+            },
         })
     }
 
     /// Whom the plain service takes the caller for, and of which organisation the token really is.
     pub(crate) fn plain_detail(&self, claims: &Claims) -> String {
-        let known = [(&self.contoso, "contoso"), (&self.fabrikam, "fabrikam"), (&self.consumer, "consumer")];
-        let issuer = known.iter().find(|(url, _)| **url == claims.iss).map_or("another issuer", |(_, name)| name);
+        let known = [
+            (&self.contoso, "contoso"),
+            (&self.fabrikam, "fabrikam"),
+            (&self.consumer, "consumer"),
+        ];
+        let issuer = known
+            .iter()
+            .find(|(url, _)| **url == claims.iss)
+            .map_or("another issuer", |(_, name)| name);
         format!("taken for {}, token of {issuer}", claims.user())
     }
 
@@ -211,6 +267,52 @@ impl Stage {
     }
 }
 
+/// What an operator's log says during the drill, kept in memory.
+#[derive(Clone, Default)]
+struct OperatorLog(Arc<Mutex<Vec<u8>>>);
+
+impl OperatorLog {
+    /// Takes in every event of this process from now on.
+    fn start() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        // Only a second drill in one process could find one set; it then says no rule.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+        log
+    }
+
+    /// The rule of the latest refused exchange.
+    fn last_rule(&self) -> Option<String> {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&bytes);
+        let (_, rest) = text.rsplit_once("rule=")?;
+        let rule: String = rest
+            .chars()
+            .take_while(|each| each.is_ascii_lowercase() || *each == '_')
+            .collect();
+        Some(rule)
+    }
+}
+
+impl Write for OperatorLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The drill's clock at both grains.
 fn clocks(clock: &Arc<AtomicU64>) -> Clocks {
     let (seconds, milliseconds) = (Arc::clone(clock), Arc::clone(clock));
@@ -218,6 +320,24 @@ fn clocks(clock: &Arc<AtomicU64>) -> Clocks {
         seconds: Arc::new(move || seconds.load(Ordering::Relaxed)),
         milliseconds: Arc::new(move || milliseconds.load(Ordering::Relaxed).saturating_mul(1000)),
     }
+}
+
+/// Forges a mail token with a stolen key, as of `now`.
+pub(crate) fn forge_as_of(
+    now: u64,
+    key: &StolenKey,
+    issuer: &str,
+    subject: &str,
+    lifetime: u64,
+) -> Result<String, Failure> {
+    key.sign(&Lie {
+        issuer,
+        subject,
+        audience: MAIL_AUDIENCE,
+        scope: "mail.read",
+        now,
+        lifetime,
+    })
 }
 
 /// A drill must never mix with data that somebody uses.
@@ -234,8 +354,11 @@ async fn plain_verifier(http: &reqwest::Client, issuers: &[String]) -> Result<Pl
     let mut key_sets = Vec::new();
     for issuer in issuers {
         let answer = http.get(format!("{issuer}/jwks")).send().await;
-        let body = async { answer?.bytes().await }.await.map_err(|error| failed("cannot load a key set", &error))?;
-        let set: JwkSet = serde_json::from_slice(&body).map_err(|error| failed("cannot read a key set", &error))?;
+        let body = async { answer?.bytes().await }
+            .await
+            .map_err(|error| failed("cannot load a key set", &error))?;
+        let set: JwkSet =
+            serde_json::from_slice(&body).map_err(|error| failed("cannot read a key set", &error))?;
         key_sets.push(set);
     }
     Ok(PlainVerifier::new(&key_sets, issuers, MAIL_AUDIENCE))

@@ -33,15 +33,32 @@ fn roles(config: &Config, base_url: &str, issuers: &[Place], instance: &Instance
     let mut lines = Vec::new();
     for (index, issuer) in issuers.iter().enumerate() {
         let label = if index == 0 { "authority" } else { "" };
-        let tenant = issuer.tenant.as_ref().map(|name| format!("  ({name})")).unwrap_or_default();
+        let tenant = issuer
+            .tenant
+            .as_ref()
+            .map(|name| format!("  ({name})"))
+            .unwrap_or_default();
         lines.push(format!("  {label:<10} {}{tenant}", issuer.url));
     }
     if let Some(ledger) = &instance.ledger {
-        lines.push(format!("  ledger     {base_url}/ledger  ({} entries)", ledger.head()));
+        lines.push(format!(
+            "  ledger     {base_url}/ledger  ({} entries)",
+            ledger.head()
+        ));
     }
     if let Some(gate) = &config.gate {
-        let names: Vec<&str> = gate.resources.iter().map(|resource| resource.name.as_str()).collect();
-        lines.push(format!("  gate       {base_url}/check?resource=NAME  ({})", names.join(", ")));
+        let names: Vec<&str> = gate
+            .resources
+            .iter()
+            .map(|resource| resource.name.as_str())
+            .collect();
+        lines.push(format!(
+            "  gate       {base_url}/check?resource=NAME  ({})",
+            names.join(", ")
+        ));
+    }
+    if config.console.is_some() {
+        lines.push(format!("  console    {base_url}/console"));
     }
     lines.push(format!("  data       {}", config.server.data.display()));
     lines
@@ -49,12 +66,16 @@ fn roles(config: &Config, base_url: &str, issuers: &[Place], instance: &Instance
 
 /// Five commands that show the point: a real token passes, a perfect forgery does not.
 fn try_it(config: &Config, base_url: &str, issuers: &[Place]) -> Vec<String> {
-    let Some(contoso) = issuers.get(1) else { return Vec::new() };
+    let Some(contoso) = issuers.get(1) else {
+        return Vec::new();
+    };
     let data = config.server.data.display();
     let program = program();
     let check = format!("'{base_url}/check?resource=mail'");
     let call = |variable: &str| {
-        format!("     curl -s -o /dev/null -w '%{{http_code}}\\n' -H \"Authorization: Bearer ${variable}\" {check}")
+        format!(
+            "     curl -s -o /dev/null -w '%{{http_code}}\\n' -H \"Authorization: Bearer ${variable}\" {check}"
+        )
     };
     vec![
         String::new(),
@@ -76,7 +97,10 @@ fn try_it(config: &Config, base_url: &str, issuers: &[Place]) -> Vec<String> {
         "  4. call the gate with the forgery: 401".to_owned(),
         call("FORGED"),
         "  5. see why: its signature is good, but it was never issued".to_owned(),
-        format!("     tail -n 1 {}", Layout(&config.server.data).decisions().display()),
+        format!(
+            "     tail -n 1 {}",
+            Layout(&config.server.data).decisions().display()
+        ),
         String::new(),
         format!("The whole incident, before and after: {program} drill"),
     ]

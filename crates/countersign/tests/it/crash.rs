@@ -33,8 +33,14 @@ fn crash_quick() {
 /// The full count; slow, so asked for by name: `cargo test --release -- --ignored crash_full --nocapture`.
 #[test]
 #[ignore = "takes minutes; run by cargo xtask test crash"]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the number of kills comes from whoever runs the test"
+)]
 fn crash_full() {
-    let kills = std::env::var("COUNTERSIGN_KILLS").ok().and_then(|text| text.parse().ok());
+    let kills = std::env::var("COUNTERSIGN_KILLS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     kill_many(kills.unwrap_or(KILLS_FULL));
 }
 
@@ -60,7 +66,10 @@ fn kill_many(kills: u32) {
         "crash: {} kills ({} while starting), {} data directories, {} tokens released, 0 lost",
         tally.kills, tally.killed_while_starting, tally.directories, tally.released
     );
-    assert!(tally.released > 0, "no token was ever released: the test tested nothing");
+    assert!(
+        tally.released > 0,
+        "no token was ever released: the test tested nothing"
+    );
 }
 
 /// The fingerprints of the tokens that clients hold, and a signal for each.
@@ -75,7 +84,10 @@ fn one_directory(runtime: &Runtime, random: &mut Random, kills: u32, tally: &mut
     let data = scratch.path().join("data");
     let port = free_port();
     let released = Arc::new(Released::default());
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .unwrap();
     for kill in 1..=kills {
         let mut server = Server::spawn(&data, port, &[]);
         // The first start of a directory makes keys and ledger: it is killed in the making, too.
@@ -85,7 +97,12 @@ fn one_directory(runtime: &Runtime, random: &mut Random, kills: u32, tally: &mut
             server.kill();
         } else {
             let banner = server.wait_until_up();
-            let load = Load { client: &client, data: &data, banner: &banner, released: &released };
+            let load = Load {
+                client: &client,
+                data: &data,
+                banner: &banner,
+                released: &released,
+            };
             load.kill_some_time(runtime, &mut server, random);
         }
         tally.kills += 1;
@@ -141,7 +158,11 @@ impl Load<'_> {
 
 /// The contoso issuer, as the banner names it.
 fn issuer(banner: &str) -> &str {
-    banner.lines().find_map(|line| line.trim().strip_suffix("  (contoso)")).unwrap().trim()
+    banner
+        .lines()
+        .find_map(|line| line.trim().strip_suffix("  (contoso)"))
+        .unwrap()
+        .trim()
 }
 
 async fn ask(client: &reqwest::Client, url: &str, secret: &str) -> Option<String> {
@@ -152,13 +173,18 @@ async fn ask(client: &reqwest::Client, url: &str, secret: &str) -> Option<String
         .body("grant_type=client_credentials");
     let body = request.send().await.ok()?.text().await.ok()?;
     let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
-    let token = answer.get("access_token").unwrap_or_else(|| panic!("no token in {body}"));
+    let token = answer
+        .get("access_token")
+        .unwrap_or_else(|| panic!("no token in {body}"));
     Some(token.as_str().unwrap().to_owned())
 }
 
 fn fingerprint(token: &str) -> [u8; 32] {
     let (signing_input, _) = token.rsplit_once('.').unwrap();
-    digest(&SHA256, signing_input.as_bytes()).as_ref().try_into().unwrap()
+    digest(&SHA256, signing_input.as_bytes())
+        .as_ref()
+        .try_into()
+        .unwrap()
 }
 
 /// Whatever the kills left must open, end well, pass the independent audit, and hold every released token.
@@ -167,11 +193,27 @@ fn compare(data: &Path, port: u16, released: &[[u8; 32]]) {
     server.wait_until_up();
     server.terminate();
     let ledger = data.join("ledger");
-    let audit = countersign().args(["ledger", "audit"]).arg(&ledger).output().unwrap();
-    assert!(audit.status.success(), "audit: {}", String::from_utf8_lossy(&audit.stderr));
+    let audit = countersign()
+        .args(["ledger", "audit"])
+        .arg(&ledger)
+        .output()
+        .unwrap();
+    assert!(
+        audit.status.success(),
+        "audit: {}",
+        String::from_utf8_lossy(&audit.stderr)
+    );
     let recorded = recorded(&ledger);
-    let lost = released.iter().filter(|fingerprint| !recorded.contains(*fingerprint)).count();
-    assert_eq!(lost, 0, "{lost} of {} released tokens are not in the ledger", released.len());
+    let lost = released
+        .iter()
+        .filter(|fingerprint| !recorded.contains(*fingerprint))
+        .count();
+    assert_eq!(
+        lost,
+        0,
+        "{lost} of {} released tokens are not in the ledger",
+        released.len()
+    );
 }
 
 /// The fingerprints in the published entry bundles, read as an outsider would.
@@ -181,7 +223,11 @@ fn recorded(ledger: &Path) -> HashSet<[u8; 32]> {
     let mut found = HashSet::new();
     for bundle in 0..size.div_ceil(256) {
         let width = (size - bundle * 256).min(256);
-        let partial = if width < 256 { format!(".p/{width}") } else { String::new() };
+        let partial = if width < 256 {
+            format!(".p/{width}")
+        } else {
+            String::new()
+        };
         let bytes = std::fs::read(ledger.join(format!("tile/entries/{bundle:03}{partial}"))).unwrap();
         let mut rest = bytes.as_slice();
         while let Some((length, after)) = rest.split_first_chunk::<2>() {

@@ -1,4 +1,12 @@
 //! The command as its users meet it: real processes, real files, real sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected must fail, and say on what"
+)]
+
 mod crash;
 mod process;

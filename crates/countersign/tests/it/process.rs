@@ -12,7 +12,11 @@ pub(crate) fn countersign() -> Command {
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// A server that is killed when it goes out of scope.
@@ -42,9 +46,11 @@ impl Server {
         let mut said = String::new();
         loop {
             let mut line = String::new();
-            if self.stdout.read_line(&mut line).unwrap() == 0 {
-                panic!("the server ended before it was up:\n{said}\n{}", self.error_output());
-            }
+            assert!(
+                self.stdout.read_line(&mut line).unwrap() != 0,
+                "the server ended before it was up:\n{said}\n{}",
+                self.error_output()
+            );
             said.push_str(&line);
             if line.contains("Stop with Ctrl-C") {
                 return said;
@@ -54,9 +60,15 @@ impl Server {
 
     /// SIGTERM, and waits for a clean end.
     pub(crate) fn terminate(&mut self) {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let status = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
-        assert!(self.child.wait().unwrap().success(), "the server did not end well");
+        assert!(
+            self.child.wait().unwrap().success(),
+            "the server did not end well"
+        );
     }
 
     /// SIGKILL: no handler runs, nothing is flushed.
