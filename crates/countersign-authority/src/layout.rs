@@ -1,6 +1,9 @@
 //! Where each file of the data directory lies.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::durable::FileError;
 
 /// The authority's data directory.
 #[derive(Debug, Clone)]
@@ -38,6 +41,26 @@ impl Layout {
 
     pub(crate) fn sealed_key(&self, key_id: &str) -> PathBuf {
         self.root.join("keys").join(format!("{key_id}.sealed"))
+    }
+
+    /// Whether the private key of any issuer lies here. The ledger's own is none.
+    pub(crate) fn has_keys(&self) -> Result<bool, FileError> {
+        let directory = self.root.join("keys");
+        let io = |source| FileError::Io {
+            path: directory.clone(),
+            source,
+        };
+        for entry in fs::read_dir(&directory).map_err(io)? {
+            if !entry
+                .map_err(io)?
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(b"_ledger.")
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub(crate) fn client_secret(&self, client: &str) -> PathBuf {

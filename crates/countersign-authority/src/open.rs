@@ -51,8 +51,8 @@ pub enum OpenError {
     /// Another process works in the directory.
     #[error("another process uses {}", .0.display())]
     DirectoryInUse(PathBuf),
-    /// The ledger has entries but there is no state.
-    #[error("the ledger has entries, but {} has no state", .0.display())]
+    /// There are keys or ledger entries, but no state.
+    #[error("there are keys or ledger entries, but {} is missing", .0.display())]
     StateMissing(PathBuf),
     /// The state was made for another base URL.
     #[error("the state belongs to {recorded}, not to {given}")]
@@ -194,8 +194,8 @@ impl Authority {
 
 async fn open_state(layout: &Layout, base_url: &BaseUrl, ledger: &Ledger) -> Result<State, OpenError> {
     let path = layout.state();
-    // Asked before the file is created: an empty state beside a ledger with entries is a lost state.
-    if !exists(&path) && ledger.head() > 0 {
+    // Asked before the file is created: it is older than the first key and the first entry, so it was lost.
+    if !exists(&path) && (ledger.head() > 0 || layout.has_keys()?) {
         return Err(OpenError::StateMissing(path));
     }
     durable::create_private(&path)?;

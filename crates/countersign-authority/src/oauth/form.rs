@@ -75,6 +75,8 @@ fn hex_digit(byte: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(body: &str, expect: Result<&[(&str, &str)], TokenError>) {
@@ -118,5 +120,21 @@ mod tests {
             .collect::<Vec<_>>()
             .join("&");
         check(&many, Err(TokenError::BodyMalformed));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_are_refused_or_read(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(form) = Form::parse(&body) {
+                prop_assert!(form.fields.len() <= FIELDS_MAX);
+            }
+        }
+
+        #[test]
+        fn what_was_encoded_is_what_is_read(value in ".{1,40}") {
+            let encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            let form = Form::parse(format!("a={encoded}").as_bytes()).unwrap();
+            prop_assert_eq!(form.value("a"), Some(value.as_str()));
+        }
     }
 }

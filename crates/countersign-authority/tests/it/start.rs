@@ -12,6 +12,7 @@ use std::time::Duration;
 use countersign_authority::{Authority, Config, Grant, OpenError, OpenOptions};
 use countersign_ledger::Follower;
 use countersign_token::KeyState;
+use tempfile::TempDir;
 
 use crate::world::{BASE_URL, CONTOSO, MAIL, World, clock_at_start, data, open_ledger};
 
@@ -137,6 +138,18 @@ async fn a_lost_state_is_not_replaced() {
         }
     });
     assert_eq!(error.await.code(), "state_missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_state_shows_in_the_keys_when_the_ledger_is_lost_too() {
+    let directory = World::first_run().await.stop().await;
+    fs::remove_dir_all(directory.path().join("ledger")).unwrap();
+    fs::remove_file(data(directory.path()).join("state.sqlite3")).unwrap();
+    let error = World::start_in(directory, Config::first_run())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.code(), "state_missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,10 +310,10 @@ async fn weak_client_secrets_are_refused() {
     assert_eq!(error.code(), "client_secret_weak");
 }
 
-/// Not a test: the process that the next one kills.
+/// Not a test: the process that the next ones kill. Once it is open, it changes keys for ever.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "is started and killed by another test"]
-async fn first_start_child() {
+async fn child() {
     let directory = PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
     let ledger = open_ledger(&directory);
     let follower = Follower::start(ledger.clone(), clock_at_start()).await;
@@ -312,48 +325,72 @@ async fn first_start_child() {
         follower,
         clock: clock_at_start(),
     });
-    let _authority = opened.await.unwrap();
-    std::future::pending::<()>().await;
+    let authority = opened.await.unwrap();
+    loop {
+        authority.activate(&format!("{BASE_URL}{CONTOSO}")).await.unwrap();
+    }
 }
 
-fn start_and_kill(directory: &Path, after: Duration) {
+async fn start_and_kill(directory: &Path, after_ms: u64) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "start::first_start_child", "--ignored"])
+        .args(["--exact", "start::child", "--ignored"])
         .env(DIRECTORY, directory)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let (_never, wait) = mpsc::channel::<()>();
-    let _elapsed = wait.recv_timeout(after);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let end = move || {
+        let (_never, wait) = mpsc::channel::<()>();
+        let _elapsed = wait.recv_timeout(Duration::from_millis(after_ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    tokio::task::spawn_blocking(end).await.unwrap();
+}
+
+/// Opens the directory and checks that its parts agree. Returns the number of keys.
+async fn check_whole(directory: Arc<TempDir>) -> usize {
+    let world = World::start_in(directory, Config::first_run()).await.unwrap();
+    let keys = world.authority.keys();
+    let of_state = |state: KeyState| keys.iter().filter(move |key| key.state == state);
+    assert_eq!(
+        (
+            of_state(KeyState::Active).count(),
+            of_state(KeyState::Staged).count()
+        ),
+        (3, 3)
+    );
+    let sealed: BTreeSet<PathBuf> = files(&world.data().join("keys")).into_iter().collect();
+    let expect = of_state(KeyState::Active).chain(of_state(KeyState::Staged));
+    let expect = expect.map(|key| world.data().join(format!("keys/{}.sealed", key.key_id)));
+    assert_eq!(sealed, expect.collect());
+    let grant = Grant::new(format!("{BASE_URL}{CONTOSO}"), "alice", "mail-app", MAIL);
+    let issued = world.authority.issue(grant).await.unwrap();
+    world.verify(&issued.token, "enterprise", MAIL);
+    world.stop().await;
+    keys.len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_killed_at_any_moment_is_completed_by_the_next() {
-    for round in 0_u64..30 {
+    for round in 0_u64..25 {
         let directory = Arc::new(tempfile::tempdir().unwrap());
-        let path = directory.path().to_owned();
-        let kill = move || {
-            // Twice, so that the recovery is interrupted too.
-            start_and_kill(&path, Duration::from_millis(2 + round * 5));
-            start_and_kill(&path, Duration::from_millis(2 + round * 3));
-        };
-        tokio::task::spawn_blocking(kill).await.unwrap();
-        let world = World::start_in(directory, Config::first_run()).await.unwrap();
-        let keys = world.authority.keys();
-        assert_eq!(keys.len(), 6, "round {round}");
-        let active = keys.iter().filter(|key| key.state == KeyState::Active).count();
-        assert_eq!(active, 3);
-        let sealed: BTreeSet<PathBuf> = files(&world.data().join("keys")).into_iter().collect();
-        let expect = keys
-            .iter()
-            .map(|key| world.data().join(format!("keys/{}.sealed", key.key_id)));
-        assert_eq!(sealed, expect.collect(), "round {round}");
-        let grant = Grant::new(format!("{BASE_URL}{CONTOSO}"), "alice", "mail-app", MAIL);
-        let issued = world.authority.issue(grant).await.unwrap();
-        world.verify(&issued.token, "enterprise", MAIL);
-        world.stop().await;
+        // Twice, so that the recovery is interrupted too.
+        start_and_kill(directory.path(), 2 + round * 4).await;
+        start_and_kill(directory.path(), 2 + round * 3).await;
+        assert!(check_whole(directory).await >= 6, "round {round}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_change_killed_at_any_moment_happens_or_does_not() {
+    let directory = World::first_run().await.stop().await;
+    let mut before = 6;
+    for round in 0_u64..25 {
+        start_and_kill(directory.path(), 40 + round * 7 % 100).await;
+        let after = check_whole(Arc::clone(&directory)).await;
+        assert!(after >= before, "round {round}: no key is forgotten");
+        before = after;
+    }
+    assert!(before > 6, "no key change was killed");
 }
