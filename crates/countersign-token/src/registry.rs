@@ -11,6 +11,8 @@ pub struct Registry {
     records: Vec<IssuerRecord>,
     exact: HashMap<String, usize>,
     templates: Vec<usize>,
+    /// Which records have a key of an id: an invented key id must not cost a walk over all issuers.
+    key_owners: HashMap<String, Vec<usize>>,
 }
 
 impl Registry {
@@ -19,6 +21,13 @@ impl Registry {
         let mut registry = Self::default();
         for (at, record) in records.iter().enumerate() {
             check_record(record)?;
+            for key in record.keys.keys() {
+                registry
+                    .key_owners
+                    .entry(key.id().to_owned())
+                    .or_default()
+                    .push(at);
+            }
             let repeated = match &record.issuer {
                 IssuerName::Exact(iss) => registry.exact.insert(iss.clone(), at).is_some(),
                 IssuerName::Template(_) => {
@@ -56,8 +65,13 @@ impl Registry {
 
     /// The key of this id that an issuer other than `record` has. Its appearance here is an alarm, not an unknown key.
     pub fn key_under_another_issuer(&self, key_id: &str, record: &IssuerRecord) -> Option<&KeyRecord> {
-        let mut others = self.records.iter().filter(|other| other.issuer != record.issuer);
-        others.find_map(|other| other.keys.key(key_id))
+        let owners = self
+            .key_owners
+            .get(key_id)?
+            .iter()
+            .filter_map(|at| self.records.get(*at));
+        let mut others = owners.filter(|owner| owner.issuer != record.issuer);
+        others.find_map(|owner| owner.keys.key(key_id))
     }
 
     /// All issuers, in the order given.
