@@ -24,7 +24,7 @@ pub const BARRIER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Entries fetched at once.
 const READ_MAX: usize = 16_384;
 /// How often expired buckets are dropped.
-const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Where entries come from: a ledger in this process now, one across a network later.
 pub trait Source: Send + Sync + 'static {

@@ -56,6 +56,10 @@ impl Ledger {
     ///
     /// Takes the directory's lock, replays the journal, and compares it with the last signed checkpoint. `signer` must
     /// be named after the origin.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options describe one ledger and are used up by opening it"
+    )]
     pub fn open(options: Options, signer: NoteSigner) -> Result<Self, OpenError> {
         create_root(&options.directory)?;
         let disk = Arc::new(LocalDisk::new(options.directory.clone()));

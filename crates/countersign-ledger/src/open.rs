@@ -75,11 +75,11 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: &Options, signer: NoteSigner) -
     check_options(options, &signer)?;
     let lock = disk.lock(LOCK)?.ok_or(OpenError::InUse)?;
     initialise(&*disk, options, &signer)?;
-    let stored = disk.read(CHECKPOINT)?.ok_or(OpenError::CheckpointMissing)?;
-    let checkpoint = Checkpoint::open(&stored, signer.verifier()).map_err(OpenError::CheckpointInvalid)?;
+    let note = disk.read(CHECKPOINT)?.ok_or(OpenError::CheckpointMissing)?;
+    let checkpoint = Checkpoint::open(&note, signer.verifier()).map_err(OpenError::CheckpointInvalid)?;
 
     let origin = sha256(options.origin.as_bytes());
-    let mut tiles = StoredTiles {
+    let mut derived = StoredTiles {
         disk: &*disk,
         missing: false,
         failed: None,
@@ -89,9 +89,9 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: &Options, signer: NoteSigner) -
     let mut recovered = replay(&*disk, &origin, &mut |entry| {
         entries = entries.saturating_add(1);
         if entries <= checkpoint.size {
-            // The callback never fails: what goes wrong is kept in `tiles`.
+            // The callback never fails: what goes wrong is kept in `derived`.
             let _ = tiler.push(entry, &mut |name, bytes| {
-                tiles.look(name, bytes.len());
+                derived.look(name, bytes.len());
                 Ok(())
             });
         }
@@ -108,13 +108,13 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: &Options, signer: NoteSigner) -
         });
     }
     let _ = tiler.partials(&mut |name, bytes| {
-        tiles.look(name, bytes.len());
+        derived.look(name, bytes.len());
         Ok(())
     });
-    let incomplete = tiles.finish()?;
+    let incomplete = derived.finish()?;
     recovered.repair(&*disk)?;
 
-    let served: Served = Arc::new(RwLock::new(stored.into()));
+    let served: Served = Arc::new(RwLock::new(note.into()));
     let reader = recovered.reader;
     let writer = JournalWriter::new(
         disk.clone(),
@@ -174,7 +174,7 @@ fn initialise(disk: &dyn Disk, options: &Options, signer: &NoteSigner) -> Result
         return Err(OpenError::OriginMismatch);
     }
     match disk.read(KEY)? {
-        Some(stored) if stored == vkey.as_bytes() => Ok(()),
+        Some(found) if found == vkey.as_bytes() => Ok(()),
         Some(_) => Err(OpenError::KeyMismatch),
         // Derived from the signer, and the checkpoint's signature still has to verify.
         None => Ok(replace_durably(disk, KEY, vkey.as_bytes())?),

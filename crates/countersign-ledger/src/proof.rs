@@ -389,24 +389,22 @@ mod tests {
     impl Memory {
         fn of(size: u64) -> Self {
             let mut tiles = BTreeMap::new();
-            let mut tiler = Tiler::default();
+            let mut edge = Tiler::default();
             let mut leaves = Vec::new();
             for number in 0..size {
                 let entry = number.to_be_bytes();
                 leaves.push(leaf_hash(&entry));
-                tiler
-                    .push(&entry, &mut |name, bytes| {
-                        tiles.insert(name, bytes.to_vec());
-                        Ok(())
-                    })
-                    .unwrap();
-            }
-            tiler
-                .partials(&mut |name, bytes| {
+                edge.push(&entry, &mut |name, bytes| {
                     tiles.insert(name, bytes.to_vec());
                     Ok(())
                 })
                 .unwrap();
+            }
+            edge.partials(&mut |name, bytes| {
+                tiles.insert(name, bytes.to_vec());
+                Ok(())
+            })
+            .unwrap();
             Self { tiles, leaves }
         }
 

@@ -207,7 +207,7 @@ impl Recovered {
 /// Keeps torn bytes under the first free `torn-…` name.
 fn set_aside(disk: &dyn Disk, index: u64, bytes: &[u8]) -> io::Result<String> {
     let names = disk.list(DIRECTORY)?;
-    let name = (0u32..)
+    let name = (0..=u32::MAX)
         .map(|number| format!("torn-{index:020}-{number}"))
         .find(|name| !names.contains(name))
         .unwrap_or_default();

@@ -253,6 +253,11 @@ fn not_found() -> io::Error {
 }
 
 impl State {
+    fn name_of(&self, id: usize) -> String {
+        let named = self.live.iter().find(|(_, node)| **node == Node::File(id));
+        named.map(|(path, _)| path.clone()).unwrap_or_default()
+    }
+
     fn file(&self, path: &str) -> Option<&Inode> {
         match self.live.get(path) {
             Some(Node::File(id)) => self.inodes.get(*id),
@@ -319,7 +324,6 @@ impl Disk for SimDisk {
         Ok(Arc::new(SimFile {
             disk: self.clone(),
             id,
-            path: path.to_owned(),
         }))
     }
 
@@ -328,7 +332,6 @@ impl Disk for SimDisk {
             Some(Node::File(id)) => Ok(Arc::new(SimFile {
                 disk: self.clone(),
                 id: *id,
-                path: path.to_owned(),
             })),
             _ => Err(not_found()),
         }
@@ -389,7 +392,6 @@ impl Drop for SimLock {
 struct SimFile {
     disk: SimDisk,
     id: usize,
-    path: String,
 }
 
 impl DiskFile for SimFile {
@@ -427,12 +429,10 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         let sync = |state: &mut State| {
-            *state.syncs.entry(self.path.clone()).or_default() += 1;
-            if state
-                .lies
-                .sync_of
-                .is_some_and(|suffix| self.path.ends_with(suffix))
-            {
+            let name = state.name_of(self.id);
+            let lie = state.lies.sync_of.is_some_and(|suffix| name.ends_with(suffix));
+            *state.syncs.entry(name).or_default() += 1;
+            if lie {
                 return Ok(());
             }
             let inode = &mut state.inodes[self.id];

@@ -95,16 +95,12 @@ impl History {
             let count = 1 + self.random.below(5) * self.random.below(20);
             let batch: Vec<_> = (self.next..self.next + count).map(entry).collect();
             self.next += count;
-            match opened.writer.append(batch.iter().map(Vec::as_slice)) {
-                Ok(first) => {
-                    assert_eq!(first, self.acknowledged.len() as u64);
-                    self.acknowledged.extend(batch);
-                }
-                Err(_) => {
-                    self.unknown = batch;
-                    return;
-                }
-            }
+            let Ok(first) = opened.writer.append(batch.iter().map(Vec::as_slice)) else {
+                self.unknown = batch;
+                return;
+            };
+            assert_eq!(first, self.acknowledged.len() as u64);
+            self.acknowledged.extend(batch);
         }
     }
 
@@ -135,10 +131,10 @@ impl History {
         self.signed = self.acknowledged.len();
         let report =
             audit(&self.disk, &signer().verifier_key()).map_err(|error| format!("audit: {error}"))?;
-        if report.size != self.acknowledged.len() as u64 {
-            Err("audited another size".into())
-        } else {
+        if report.size == self.acknowledged.len() as u64 {
             Ok(())
+        } else {
+            Err("audited another size".into())
         }
     }
 }

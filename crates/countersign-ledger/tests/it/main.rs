@@ -3,6 +3,16 @@
     clippy::arithmetic_side_effects,
     reason = "a test that overflows fails, as it should"
 )]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail like tests"
+)]
 
+mod audit;
+mod follow;
+mod foreign;
+#[cfg(feature = "http")]
+mod http;
 mod lifecycle;
 mod support;

@@ -1,0 +1,174 @@
+//! The follower over sources that misbehave.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use countersign_ledger::follow::{Source, SourceError};
+use countersign_ledger::{Entry, Follower, Provenance};
+use tokio::sync::watch;
+
+use crate::support::{clock, fingerprint, issuance};
+
+/// A ledger of numbered issuances whose answers the test decides.
+#[derive(Clone)]
+struct Remote {
+    head: Arc<AtomicU64>,
+    heads_read: Arc<AtomicU64>,
+    behaviour: watch::Receiver<Behaviour>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Behaviour {
+    Answer,
+    Hang,
+    Fail,
+    Stop,
+}
+
+impl Source for Remote {
+    async fn head(&self) -> Result<u64, SourceError> {
+        self.heads_read.fetch_add(1, Ordering::SeqCst);
+        let mut behaviour = self.behaviour.clone();
+        let now = *behaviour
+            .wait_for(|behaviour| *behaviour != Behaviour::Hang)
+            .await
+            .unwrap();
+        match now {
+            Behaviour::Fail => Err(SourceError::Unavailable),
+            Behaviour::Stop => Err(SourceError::Stopped),
+            Behaviour::Answer | Behaviour::Hang => Ok(self.head.load(Ordering::SeqCst)),
+        }
+    }
+
+    async fn read(&self, from: u64, max: usize) -> Result<Vec<Entry>, SourceError> {
+        Ok((from..self.head.load(Ordering::SeqCst))
+            .take(max)
+            .map(issuance)
+            .collect())
+    }
+
+    async fn changed(&self, _seen: u64) -> Result<(), SourceError> {
+        // No push at all: only misses make the follower look.
+        std::future::pending().await
+    }
+}
+
+fn remote(head: u64) -> (Remote, watch::Sender<Behaviour>) {
+    let (behave, behaviour) = watch::channel(Behaviour::Answer);
+    (
+        Remote {
+            head: Arc::new(AtomicU64::new(head)),
+            heads_read: Arc::default(),
+            behaviour,
+        },
+        behave,
+    )
+}
+
+const TIMEOUT: Duration = Duration::from_millis(200);
+
+#[tokio::test]
+async fn a_miss_reads_the_head_anew() {
+    let (source, _behave) = remote(10);
+    let follower = Follower::start_on(source.clone(), clock(5_000), TIMEOUT).await;
+    assert_eq!(follower.applied(), 10);
+    source.head.store(40_000, Ordering::SeqCst);
+    assert_eq!(follower.look_up(&fingerprint(39_999)), None);
+    assert!(matches!(
+        follower.provenance(&fingerprint(39_999)).await,
+        Provenance::Recorded { index: 39_999, .. }
+    ));
+    assert_eq!(
+        follower.provenance(&fingerprint(50_000)).await,
+        Provenance::NotRecorded
+    );
+}
+
+#[tokio::test]
+async fn no_answer_in_time_is_cannot_tell_and_waiting_misses_share_a_read() {
+    let (source, behave) = remote(10);
+    let follower = Follower::start_on(source.clone(), clock(5_000), TIMEOUT).await;
+    behave.send(Behaviour::Hang).unwrap();
+    assert_eq!(
+        follower.provenance(&fingerprint(99)).await,
+        Provenance::CannotTell
+    );
+    assert!(matches!(
+        follower.provenance(&fingerprint(5)).await,
+        Provenance::Recorded { .. }
+    ));
+
+    let reads_before = source.heads_read.load(Ordering::SeqCst);
+    let misses: Vec<_> = (100..600)
+        .map(|number| {
+            let follower = follower.clone();
+            tokio::spawn(async move { follower.provenance(&fingerprint(number)).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    behave.send(Behaviour::Answer).unwrap();
+    for miss in misses {
+        assert_eq!(miss.await.unwrap(), Provenance::NotRecorded);
+    }
+    let reads = source.heads_read.load(Ordering::SeqCst) - reads_before;
+    assert!(reads <= 3, "500 misses took {reads} reads");
+}
+
+#[tokio::test]
+async fn a_failing_source_recovers_and_a_stopped_one_does_not() {
+    let (source, behave) = remote(10);
+    let follower = Follower::start_on(source.clone(), clock(5_000), TIMEOUT).await;
+    behave.send(Behaviour::Fail).unwrap();
+    assert_eq!(
+        follower.provenance(&fingerprint(99)).await,
+        Provenance::CannotTell
+    );
+    behave.send(Behaviour::Answer).unwrap();
+    assert_eq!(
+        follower.provenance(&fingerprint(99)).await,
+        Provenance::NotRecorded
+    );
+    behave.send(Behaviour::Stop).unwrap();
+    assert_eq!(
+        follower.provenance(&fingerprint(99)).await,
+        Provenance::CannotTell
+    );
+    behave.send(Behaviour::Answer).unwrap();
+    assert_eq!(
+        follower.provenance(&fingerprint(99)).await,
+        Provenance::CannotTell
+    );
+    assert!(!follower.is_following());
+}
+
+#[tokio::test]
+async fn a_ledger_that_shrank_is_not_believed() {
+    let (source, _behave) = remote(10);
+    let follower = Follower::start_on(source.clone(), clock(5_000), TIMEOUT).await;
+    source.head.store(9, Ordering::SeqCst);
+    assert_eq!(
+        follower.provenance(&fingerprint(99)).await,
+        Provenance::CannotTell
+    );
+    assert!(!follower.is_following());
+}
+
+#[tokio::test]
+async fn a_clock_that_went_back_makes_a_miss_inconclusive() {
+    let (source, _behave) = remote(10);
+    let time = Arc::new(AtomicU64::new(9_000_000));
+    let clock = Arc::new({
+        let time = time.clone();
+        move || time.load(Ordering::SeqCst)
+    });
+    // All entries had expired when they were taken in, so they were not kept.
+    let follower = Follower::start_on(source, clock, TIMEOUT).await;
+    assert_eq!(follower.issued_count(), 0);
+    assert_eq!(
+        follower.provenance(&fingerprint(5)).await,
+        Provenance::NotRecorded
+    );
+    time.store(5_000, Ordering::SeqCst);
+    assert_eq!(follower.provenance(&fingerprint(5)).await, Provenance::CannotTell);
+}
