@@ -83,7 +83,13 @@ pub(super) const AREAS: &[Area] = &[
     Area {
         name: "ledger",
         benches: &[("countersign-ledger", "append", &[])],
-        comparisons: &[],
+        // Callers wait for their own entry, so one caller pays a sync each, and many share one.
+        comparisons: &[
+            ledger("append, 1 caller", "append/ledger/1", "append/raw/1"),
+            ledger("append, 64 callers", "append/ledger/64", "append/raw/64"),
+            ledger("append, 1,000 callers", "append/ledger/1000", "append/raw/1000"),
+            ledger("append, 4,000 callers", "append/ledger/4000", "append/raw/4000"),
+        ],
         parts: &[],
     },
     Area {
@@ -118,5 +124,16 @@ const fn token(
         peer,
         unit: "tokens/s",
         goal,
+    }
+}
+
+const fn ledger(name: &'static str, ours: &'static str, theirs: &'static str) -> Comparison {
+    Comparison {
+        name,
+        ours,
+        theirs,
+        peer: "limit: write and sync of as many entries at once",
+        unit: "entries/s",
+        goal: 0.5,
     }
 }
