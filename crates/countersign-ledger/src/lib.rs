@@ -1,4 +1,72 @@
 //! An append-only Merkle log of issued tokens, durable before release, in C2SP tlog-tiles form.
+//!
+//! A signature proves which key signed. The ledger proves that a token was *issued*: its fingerprint is recorded, and
+//! the record synced to disk, before the token leaves. A token that the ledger does not show was forged, however good
+//! its signature is.
+//!
+//! # What it does
+//!
+//! - [`Ledger`]: takes entries from any number of callers, makes them durable in shared batches, publishes tiles and
+//!   signed checkpoints, and proves at every start that it is still the ledger it was, or refuses to open.
+//! - [`Follower`]: holds the issued set and answers `recorded`, `not recorded` or `cannot tell` for a fingerprint.
+//! - [`audit`]: checks all of a ledger without trusting, or sharing code with, the one who wrote it.
+//! - [`proof`]: receipts that anybody can check offline. `http` (a feature) serves the published files.
+//!
+//! # What it deliberately does not do
+//!
+//! - It knows nothing about tokens: it stores hashes, times and codes, nothing personal.
+//! - It never overwrites, deletes or reorders an entry, and it never runs on after a disk error.
+//! - It does not excuse a miss by the times inside a token: whoever forges the token writes those too.
+//! - It keeps to local disks; a network file system does not keep the promises it relies on.
+//!
+//! # How it works
+//!
+//! ```text
+//!  append ──▶ queue ──▶ writer ──▶ journal (batch = one write + one fdatasync) ──▶ reply
+//!                                     │
+//!                       ┌─────────────┼─────────────────────┐
+//!                       ▼             ▼                     ▼
+//!                   publisher      follower              audit
+//!            tiles, checkpoint     issued set      recomputes everything
+//! ```
+//!
+//! The journal *is* the ledger: numbered, immutable batches. Everything else is a function of it and can be made again.
+//! Formats, byte by byte: `docs/ledger-format.md`.
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//! use countersign_ledger::*;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! let seed = NoteSigner::generate_seed()?;
+//! let signer = NoteSigner::from_seed("ledger.example/1", &seed)?;
+//! let ledger = Ledger::open(Options::new(directory.path(), "ledger.example/1"), signer)?;
+//! let follower = Follower::start(ledger.clone(), Arc::new(|| 1_000)).await;
+//!
+//! let fingerprint = [7; 32];
+//! let index = ledger
+//!     .append(Entry::Issuance(Issuance {
+//!         kind: IssuanceKind::Access,
+//!         fingerprint,
+//!         issuer: issuer_id("https://login.example"),
+//!         key: [1; 32],
+//!         issued_at: 1_000,
+//!         expires_at: 1_300,
+//!         lineage: None,
+//!     }))
+//!     .await?; // durable from here on: now the token may be released
+//!
+//! let recorded = Provenance::Recorded { index, kind: IssuanceKind::Access };
+//! assert_eq!(follower.provenance(&fingerprint).await, recorded);
+//! assert_eq!(follower.provenance(&[8; 32]).await, Provenance::NotRecorded);
+//! ledger.close();
+//! # Ok(())
+//! # }
+//! ```
 #![warn(clippy::arithmetic_side_effects)]
 #![cfg_attr(
     test,

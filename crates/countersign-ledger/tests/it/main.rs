@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod corpus;
 mod follow;
 mod foreign;
 #[cfg(feature = "http")]
