@@ -257,11 +257,12 @@ impl<S: Source> Task<S> {
         loop {
             let seen = self.applied();
             let event = tokio::select! {
+                // Expiry first, for it is rare; then misses, for somebody waits for them, and they catch up as well.
                 biased;
+                _ = expiry.tick() => Event::Expiry,
                 woken = self.woken.recv() => woken.map_or(Event::Abandoned, |()| Event::Miss),
                 // After a failure the next attempt waits for a miss or a tick, not for news: those may come at once.
                 changed = self.source.changed(seen), if !failed => Event::Changed(changed),
-                _ = expiry.tick() => Event::Expiry,
             };
             let result = match event {
                 Event::Abandoned => return,

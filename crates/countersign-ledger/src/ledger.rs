@@ -307,6 +307,7 @@ impl Writing {
     }
 }
 
+/// A ledger whose writer or publisher panicked is stopped.
 struct StopOnDrop<'a>(&'a Shared);
 
 impl Drop for StopOnDrop<'_> {
@@ -387,6 +388,7 @@ struct Publishing {
 
 impl Publishing {
     fn run(self, mut publisher: Publisher) {
+        let _stop = StopOnDrop(&self.shared);
         // Entries that an earlier process made durable and did not publish are news too.
         self.shared.news.tell(self.shared.reader.head());
         let mut not_before = Instant::now();

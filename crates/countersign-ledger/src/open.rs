@@ -223,7 +223,7 @@ impl StoredTiles<'_> {
     }
 }
 
-/// Why a ledger does not open. Nothing was changed on disk.
+/// Why a ledger does not open. An existing ledger was not changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -378,6 +378,25 @@ impl From<RecoverError> for OpenError {
             RecoverError::ChainBroken { file, offset } => Self::ChainBroken { file, offset },
             RecoverError::OtherOrigin { .. } => Self::OriginMismatch,
             RecoverError::EntryUnreadable { index, error } => Self::EntryUnreadable { index, error },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disk_errors_have_codes_of_their_own() {
+        for (kind, code) in [
+            (io::ErrorKind::PermissionDenied, "ledger_read_only"),
+            (io::ErrorKind::ReadOnlyFilesystem, "ledger_read_only"),
+            (io::ErrorKind::NotADirectory, "ledger_not_a_directory"),
+            (io::ErrorKind::StorageFull, "ledger_storage_full"),
+            (io::ErrorKind::QuotaExceeded, "ledger_storage_full"),
+            (io::ErrorKind::UnexpectedEof, "ledger_io"),
+        ] {
+            assert_eq!(OpenError::from(io::Error::from(kind)).code(), code);
         }
     }
 }

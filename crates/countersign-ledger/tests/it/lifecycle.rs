@@ -101,3 +101,21 @@ async fn a_flood_of_misses_shares_its_reads() {
     assert!(follower.barrier_reads() <= 1_000);
     assert!(matches!(issuance(1), Entry::Issuance(_)));
 }
+
+#[test]
+fn what_is_not_a_ledger_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::File::create(&file).unwrap();
+    assert_eq!(open(&file).unwrap_err().code(), "ledger_not_a_directory");
+    assert_eq!(
+        open(&file.join("below")).unwrap_err().code(),
+        "ledger_not_a_directory"
+    );
+    assert_eq!(open(directory.path()).unwrap_err().code(), "ledger_not_a_ledger");
+    // A creation that was cut off is begun again.
+    let begun = directory.path().join("begun");
+    std::fs::create_dir_all(begun.join("journal")).unwrap();
+    std::fs::File::create(begun.join("key.vkey.tmp")).unwrap();
+    open(&begun).unwrap();
+}
