@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use countersign_authority::config::{TENANT_PLACEHOLDER, TenantConfig};
 use countersign_authority::{
-    Authority, Config as AuthorityConfig, OpenError, OpenOptions as AuthorityOptions, ledger_seed,
+    Authority, Config as AuthorityConfig, OpenError, OpenOptions as AuthorityOptions, ledger_seed, recorded,
 };
 use countersign_console::{ConsoleOptions, KeyRow, KeySource, KeyTable};
 use countersign_gate::{ClockMs, Config as GateConfig, Gate, GateOptions};
@@ -53,6 +53,9 @@ impl Instance {
     pub(crate) async fn open(config: &Config, base_url: &str, clock: Clocks) -> Result<Self, Failure> {
         let data = config.server.data.as_path();
         let lock = lock(data)?;
+        if config.authority.is_some() {
+            refuse_other_issuer(data, base_url).await?;
+        }
         let ledger = match &config.ledger {
             Some(section) => Some(open_ledger(data, section, base_url)?),
             None => None,
@@ -151,6 +154,25 @@ pub(crate) fn lock(data: &Path) -> Result<File, Failure> {
         )
         .hint("stop it first, or give this one a directory of its own with --data")),
         Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// Tokens name their issuer, and the ledger is named after it: the address is part of both.
+async fn refuse_other_issuer(data: &Path, base_url: &str) -> Result<(), Failure> {
+    let found = recorded(data).await.map_err(|error| open_failure(&error))?;
+    match found {
+        Some(found) if found.base_url != base_url => {
+            let message = format!(
+                "{} belongs to {}, not to {base_url}",
+                data.display(),
+                found.base_url
+            );
+            Err(Failure::unavailable("issuer_changed", message).hint(format!(
+                "start it under {} (--listen, or base_url in [server]), or give this one a new directory with --data",
+                found.base_url
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -93,7 +93,7 @@ fn decision(result: &Result<VerifiedToken, Refusal>) -> Value {
             "issuer": token.issuer(), "realm": token.realm(), "tenant": token.tenant(), "subject": token.subject(),
             "key_id": token.key_id(), "fingerprint": token.fingerprint().to_string(),
         }),
-        Err(refusal) => refused(refusal.reason, &refusal.to_string()),
+        Err(refusal) => refused(refusal.reason, &refusal.detail.to_string()),
     }
 }
 
@@ -125,11 +125,8 @@ fn print(explanation: &Explanation, with_steps: bool, printer: Printer) {
             printer.line("       the token rules hold; whether it was issued only the ledger can say");
         }
         Err(refusal) => {
-            printer.line(&format!(
-                "{} {}: {refusal}",
-                printer.paint(Tone::Bad, "refuse"),
-                refusal.reason.as_str()
-            ));
+            let verdict = printer.paint(Tone::Bad, "refuse");
+            printer.line(&format!("{verdict} {}: {}", refusal.reason.as_str(), refusal.detail));
             printer.line(&format!("       what to do: {}", refusal.reason.remedy()));
         }
     }
@@ -147,7 +144,7 @@ fn step_line(step: &countersign_token::Step, printer: Printer) -> String {
         format!(": {}", step.detail)
     };
     format!(
-        "{}  {:<26} {}{detail}",
+        "{}  {:<28} {}{detail}",
         printer.paint(tone, mark),
         step.reason.as_str(),
         step.rule

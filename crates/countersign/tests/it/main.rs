@@ -1,6 +1,7 @@
 //! The command as its users meet it: real processes, real files, real sockets.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
@@ -10,3 +11,4 @@
 
 mod crash;
 mod process;
+mod refusals;
