@@ -14,8 +14,8 @@ const MAIL: &str = "https://mail.example";
 const FILES: &str = "https://files.example";
 
 impl Config {
-    /// The built-in demonstration: consumer and enterprise accounts, two tenants, and a mail service with an API
-    /// behind it.
+    /// The built-in demonstration: consumer and enterprise accounts, two tenants, a mail service with an API behind
+    /// it, and a way back from there: the two together could renew a token for ever, if exchange allowed it.
     pub fn first_run() -> Self {
         Self {
             realms: vec![
@@ -45,6 +45,16 @@ impl Config {
                         Authentication::ClientSecretBasic,
                         FILES,
                         &["files.read"],
+                    )
+                },
+                ClientConfig {
+                    resource: Some(FILES.to_owned()),
+                    exchange: true,
+                    ..contoso_client(
+                        "files-api",
+                        Authentication::ClientSecretBasic,
+                        MAIL,
+                        &["mail.read"],
                     )
                 },
                 ClientConfig {

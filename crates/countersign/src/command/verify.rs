@@ -126,7 +126,11 @@ fn print(explanation: &Explanation, with_steps: bool, printer: Printer) {
         }
         Err(refusal) => {
             let verdict = printer.paint(Tone::Bad, "refuse");
-            printer.line(&format!("{verdict} {}: {}", refusal.reason.as_str(), refusal.detail));
+            printer.line(&format!(
+                "{verdict} {}: {}",
+                refusal.reason.as_str(),
+                refusal.detail
+            ));
             printer.line(&format!("       what to do: {}", refusal.reason.remedy()));
         }
     }

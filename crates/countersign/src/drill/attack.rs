@@ -3,7 +3,7 @@
 use countersign_token::Reason;
 use serde_json::{Value, json};
 
-use super::stage::{Answer, FILES, MAIL, Stage, forge_as_of};
+use super::stage::{Answer, FILES, FILES_AUDIENCE, MAIL, MAIL_AUDIENCE, Stage, forge_as_of};
 use crate::failure::Failure;
 
 /// The user whose mail the intruder wants.
@@ -98,11 +98,11 @@ async fn stolen_active_key(stage: &Stage) -> Result<Outcome, Failure> {
 }
 
 /// The plain token service takes its own output again and again. Ours takes a token once, and what it gives ends
-/// when that token ends.
+/// when that token ends: a second API, which could exchange it back, gets nothing.
 async fn renewal_by_exchange(stage: &Stage) -> Result<Outcome, Failure> {
     let plain = plain_renewals(stage).await?;
     let token = stage.issue(&stage.contoso, VICTIM, None).await?;
-    let exchanged = match stage.exchange(&token).await? {
+    let exchanged = match stage.exchange("mail-frontend", &token, FILES_AUDIENCE).await? {
         Answer::Token(exchanged) => exchanged,
         Answer::Refused { rule, .. } => {
             return Err(Failure::fault(
@@ -111,7 +111,7 @@ async fn renewal_by_exchange(stage: &Stage) -> Result<Outcome, Failure> {
             ));
         }
     };
-    let again = stage.exchange(&exchanged).await?;
+    let again = stage.exchange("files-api", &exchanged, MAIL_AUDIENCE).await?;
     stage.advance(RENEWAL_SPAN_S);
     let (gate_status, logged) = stage.check(&exchanged, FILES).await?;
     let (status, rule) = match &again {
@@ -132,7 +132,7 @@ async fn renewal_by_exchange(stage: &Stage) -> Result<Outcome, Failure> {
             admitted: rule.is_none() || gate_status == 200,
             status,
             rule,
-            detail: format!("no second exchange. After 24 h the gate says {gate_status} {at_the_gate}"),
+            detail: format!("no exchange back. After 24 h the gate says {gate_status} {at_the_gate}"),
         },
         logged,
     })

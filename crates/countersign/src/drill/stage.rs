@@ -28,7 +28,8 @@ pub(crate) const MAIL: &str = "mail";
 /// The resource behind it, reached by exchange.
 pub(crate) const FILES: &str = "files";
 
-const MAIL_AUDIENCE: &str = "https://mail.example";
+pub(crate) const MAIL_AUDIENCE: &str = "https://mail.example";
+pub(crate) const FILES_AUDIENCE: &str = "https://files.example";
 
 /// A running copy and what the drill knows about it.
 pub(crate) struct Stage {
@@ -195,9 +196,14 @@ impl Stage {
         Ok((answer.status().as_u16(), self.logged(token)?))
     }
 
-    /// Exchanges a mail token for a files token, as the mail front end does to act for its user.
-    pub(crate) async fn exchange(&self, token: &str) -> Result<Answer, Failure> {
-        let secret_file = self.data.join("clients").join("mail-frontend.secret");
+    /// Exchanges a token for one to another audience, as an API does to act for its user.
+    pub(crate) async fn exchange(
+        &self,
+        client: &str,
+        token: &str,
+        audience: &str,
+    ) -> Result<Answer, Failure> {
+        let secret_file = self.data.join("clients").join(format!("{client}.secret"));
         let secret = std::fs::read_to_string(&secret_file)
             .map_err(|error| failed("cannot read the client's secret", &error))?;
         let form = [
@@ -207,14 +213,14 @@ impl Stage {
                 "subject_token_type",
                 "urn:ietf:params:oauth:token-type:access_token",
             ),
-            ("audience", "https://files.example"),
+            ("audience", audience),
         ];
         // None of these values has a character that a form would have to escape.
         let body = form.map(|(name, value)| format!("{name}={value}")).join("&");
         let answer = self
             .http
             .post(format!("{}/token", self.contoso))
-            .basic_auth("mail-frontend", Some(secret.trim()))
+            .basic_auth(client, Some(secret.trim()))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body)
             .send()
@@ -290,12 +296,8 @@ impl OperatorLog {
     fn last_rule(&self) -> Option<String> {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&bytes);
-        let (_, rest) = text.rsplit_once("rule=")?;
-        let rule: String = rest
-            .chars()
-            .take_while(|each| each.is_ascii_lowercase() || *each == '_')
-            .collect();
-        Some(rule)
+        let (_, rest) = text.rsplit_once("rule=\"")?;
+        rest.split('"').next().map(str::to_owned)
     }
 }
 
