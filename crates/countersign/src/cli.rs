@@ -54,6 +54,16 @@ pub(crate) enum Command {
     /// Check what this machine and data directory need: clock, fsync, permissions, keys
     #[command(after_help = "Example: countersign doctor --data ./countersign-data")]
     Doctor(Data),
+    /// Find forged-token use in logs: runs the program countersign-hunt
+    #[command(
+        disable_help_flag = true,
+        after_help = "Example: countersign hunt reconcile --decisions decisions.ndjson --ledger ledger --key ledger/key.vkey"
+    )]
+    Hunt {
+        /// What countersign-hunt takes; see countersign hunt --help
+        #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Print shell completions
     #[command(after_help = "Example: countersign completions bash > /etc/bash_completion.d/countersign")]
     Completions {

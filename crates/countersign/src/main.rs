@@ -65,6 +65,7 @@ fn run(command: Command, printer: Printer) -> Result<Exit, Failure> {
         Command::Ledger(arguments) => command::ledger::run(&arguments, printer),
         Command::Config(arguments) => command::config::run(&arguments, printer),
         Command::Doctor(arguments) => Ok(command::doctor::run(&arguments, printer)),
+        Command::Hunt { arguments } => command::hunt::run(&arguments, printer),
         Command::Completions { shell } => Ok(command::completions::run(shell, printer)),
     }
 }

@@ -10,5 +10,6 @@
 )]
 
 mod crash;
+mod help;
 mod process;
 mod refusals;
