@@ -276,7 +276,9 @@ impl<S: Source> Task<S> {
             };
             failed = result.is_err();
             match result {
-                Err(error @ (SourceError::Stopped | SourceError::RolledBack)) => {
+                // Closed on purpose, or after a disk error that the ledger itself has logged.
+                Err(SourceError::Stopped) => return,
+                Err(error @ SourceError::RolledBack) => {
                     tracing::error!(%error, code = error.code(), "the follower stops");
                     return;
                 }
