@@ -15,12 +15,12 @@ const PROGRAM: &str = "countersign-hunt";
 
 /// Becomes the other program; comes back only if there is none.
 pub(crate) fn run(arguments: &[OsString], printer: Printer) -> Result<Exit, Failure> {
-    let mut hunt = Command::new(beside_us().unwrap_or_else(|| PathBuf::from(PROGRAM)));
-    hunt.args(arguments);
+    let mut program = Command::new(beside_us().unwrap_or_else(|| PathBuf::from(PROGRAM)));
+    program.args(arguments);
     if printer.json() {
-        hunt.arg("--json");
+        program.arg("--json");
     }
-    let error = hunt.exec();
+    let error = program.exec();
     let hint = match error.kind() {
         io::ErrorKind::NotFound => "build it: cargo build --release -p countersign-hunt",
         _ => "check that it may be executed",
