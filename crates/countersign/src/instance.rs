@@ -1,5 +1,6 @@
 //! One running Countersign: the roles of a config, opened on a data directory and wired together.
 
+use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,6 @@ use countersign_authority::{
 use countersign_console::{ConsoleOptions, KeyRow, KeySource, KeyTable};
 use countersign_gate::{ClockMs, Config as GateConfig, Gate, GateOptions};
 use countersign_ledger::{Follower, Ledger, NoteSigner, Options as LedgerOptions};
-use countersign_token::is_guid;
 
 use crate::clock::{Clock, Clocks};
 use crate::config::{Config, LedgerSection};
@@ -85,7 +85,7 @@ impl Instance {
         };
         let console = config.console.as_ref().map(|section| ConsoleOptions {
             ledger: ledger.clone(),
-            keys: keys_shown(authority.as_ref()),
+            keys: keys_shown(authority.as_ref(), config, base_url),
             decision_log: config.gate.as_ref().map(|gate| data.join(&gate.decision_log)),
             clock: clock.seconds,
             host_names: section.host_names.clone(),
@@ -278,19 +278,18 @@ fn start_gate(
 }
 
 /// The authority's keys, as the console shows them: asked anew at each look.
-fn keys_shown(authority: Option<&Authority>) -> KeySource {
+fn keys_shown(authority: Option<&Authority>, config: &Config, base_url: &str) -> KeySource {
     let Some(authority) = authority.cloned() else {
         return Arc::new(KeyTable::default);
     };
+    let tenants: HashMap<String, Option<String>> = places(config, base_url)
+        .into_iter()
+        .map(|place| (place.url, place.tenant))
+        .collect();
     Arc::new(move || {
         let bundle = authority.trust().borrow().number;
         let keys = authority.keys().into_iter().map(|key| KeyRow {
-            tenant: key
-                .issuer
-                .rsplit('/')
-                .next()
-                .filter(|segment| is_guid(segment))
-                .map(str::to_owned),
+            tenant: tenants.get(&key.issuer).cloned().flatten(),
             algorithm: key.algorithm.as_str().to_owned(),
             state: key.state.as_str().to_owned(),
             issuer: key.issuer,
