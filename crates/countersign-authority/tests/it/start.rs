@@ -59,6 +59,7 @@ async fn everything_on_disk_is_private() {
         .collect();
     let expect = [
         "consumer-app.secret",
+        "files-api.secret",
         "mail-app.secret",
         "mail-frontend.secret",
         "reports-job.jwk",
