@@ -177,7 +177,7 @@ fn as_table(rows: &[Row]) -> String {
 fn as_page(rows: &[Row]) -> String {
     let mut page = "# Performance\n\n\
          Made by `cargo xtask bench --write`. Ours and theirs are measured in one run on one core; bigger is better, and the ratio is\n\
-         ours over theirs. Read the ratios: the absolute numbers belong to one machine.\n\n\
+         ours over theirs. Read the ratios: the absolute numbers belong to one machine. The fastest sample of each counts.\n\n\
          A peer is another library that does the same work as its own documentation shows; the goal is 1. A limit is what no program\n\
          can be faster than, such as the bare signature check; the goal is below 1.\n\n\
          | area | what | theirs is | ours | theirs | unit | ratio | goal | met |\n\
