@@ -7,11 +7,16 @@ use std::path::{Path, PathBuf};
 
 use crate::process::countersign;
 
+/// Runs another program, which a build of this crate alone does not make: its help is kept by its own tests.
+const HANDED_OVER: &str = "hunt";
+/// `countersign-hunt reconcile --help`
+const HUNT_HELP: &str = "crates/countersign-hunt/tests/it/help.txt";
+
 const PREFACE: &str = "\
 # Command line
 
 Every command with its `--help`, as a terminal of 100 columns shows it. Data goes to standard output, everything else to standard
-error; `--json` works with every command.
+error. `countersign hunt` hands its arguments over to the program `countersign-hunt`, whose help is shown here.
 
 This page is made by `UPDATE=1 cargo test -p countersign --test it help` and compared by the same test.
 
@@ -53,29 +58,32 @@ fn the_example_of_the_configuration_page_is_valid_and_the_first_run() {
 
 /// Adds the command and all below it: a line to the list, a section with the help.
 fn describe(command: &[&str], list: &mut String, sections: &mut String) {
-    let mut arguments = command.to_vec();
-    arguments.push("--help");
-    let help = output(&arguments);
+    if command == [HANDED_OVER] {
+        let help = std::fs::read_to_string(repository().join(HUNT_HELP)).unwrap();
+        return show("countersign hunt reconcile", &help, list, sections);
+    }
+    let help = output(&[command, &["--help"]].concat());
     let name = ["countersign"]
         .iter()
         .chain(command)
         .copied()
         .collect::<Vec<_>>()
         .join(" ");
-    writeln!(list, "- [`{name}`](#{})", name.replace(' ', "-")).unwrap();
-    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-    let text = lines.join("\n");
-    write!(sections, "\n## `{name}`\n\n```text\n{}\n```\n", text.trim_end()).unwrap();
-    for inner in commands_in(&lines) {
-        let mut path = command.to_vec();
-        path.push(inner);
-        describe(&path, list, sections);
+    show(&name, &help, list, sections);
+    for inner in commands_in(&help) {
+        describe(&[command, &[inner]].concat(), list, sections);
     }
 }
 
+fn show(name: &str, help: &str, list: &mut String, sections: &mut String) {
+    let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+    writeln!(list, "- [`{name}`](#{})", name.replace(' ', "-")).unwrap();
+    write!(sections, "\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n")).unwrap();
+}
+
 /// The names under `Commands:`, without clap's own `help`.
-fn commands_in<'a>(help: &[&'a str]) -> Vec<&'a str> {
-    let list = help.iter().skip_while(|line| **line != "Commands:").skip(1);
+fn commands_in(help: &str) -> Vec<&str> {
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let list = list.take_while(|line| line.starts_with(' '));
     list.filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
