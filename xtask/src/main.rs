@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask test`, `tidy` and `bench`.
+//! Developer tasks: `cargo xtask test`, `tidy`, `docs` and `bench`.
 //!
 //! What it does: installs what a test needs, runs every test with the real components, checks the house rules that a
 //! program can check, and measures. What it does not: build releases, or know anything of tokens. It links no crate
@@ -6,6 +6,7 @@
 
 mod bench;
 mod deny;
+mod docs;
 mod first_run;
 mod fuzz;
 mod http;
@@ -28,6 +29,7 @@ usage: cargo xtask COMMAND
   test [AREA…] [--kills N]           run everything with the real components, or only some areas:
                                      tidy lint rust deny fuzz first-run peers crash
   tidy [--json]                      the house rules
+  docs [--check]                     write docs/configuration.md from the sources, or only compare
   bench [token|ledger|gate] [--json] [--write]
                                      measure ours and the peers; --write renews docs/performance.md
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         "test" => test::command(rest),
         "tidy" => tidy::command(rest),
+        "docs" => docs::command(rest),
         "bench" => bench::command(rest),
         "help" | "--help" | "-h" => {
             print::out(USAGE);

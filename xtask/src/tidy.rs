@@ -9,6 +9,7 @@ mod edges;
 mod exemptions;
 mod links;
 pub(crate) mod manifests;
+mod pages;
 mod reasons;
 mod sizes;
 mod words;
@@ -111,6 +112,14 @@ const RULES: &[Rule] = &[
     Rule {
         name: "ARCHITECTURE.md names paths that exist",
         check: links::architecture,
+    },
+    Rule {
+        name: "docs/configuration.md is what the sources say",
+        check: pages::configuration,
+    },
+    Rule {
+        name: "docs/attacks.md names tests and reasons that exist",
+        check: pages::attacks,
     },
 ];
 
