@@ -94,6 +94,7 @@ pub(crate) struct Client {
     pub(crate) resource: Option<String>,
     pub(crate) audiences: Vec<String>,
     pub(crate) scopes: Vec<String>,
+    pub(crate) subject_scopes: Vec<String>,
     pub(crate) exchange: bool,
     realm: String,
     tenant: Option<String>,
@@ -134,6 +135,7 @@ impl Client {
             resource: self.resource.as_deref(),
             audiences: &self.audiences,
             scopes: &self.scopes,
+            subject_scopes: &self.subject_scopes,
             exchange: self.exchange,
         }
     }
@@ -169,6 +171,7 @@ pub(crate) async fn open(
             resource: client.resource.clone(),
             audiences: client.audiences.clone(),
             scopes: client.scopes.clone(),
+            subject_scopes: client.subject_scopes.clone(),
             exchange: client.exchange,
             realm: client.realm.clone(),
             tenant,
@@ -278,6 +281,7 @@ mod tests {
             resource: None,
             audiences: vec![],
             scopes: vec![],
+            subject_scopes: vec![],
             exchange: false,
             realm: "realm".to_owned(),
             tenant: None,

@@ -99,6 +99,11 @@ pub struct ClientConfig {
     /// such a client acts for others and gets no token in its own name.
     #[serde(default)]
     pub exchange: bool,
+    /// Of a client that exchanges: the scopes that a subject token must carry, all of them, to be exchanged for `scopes`
+    /// at another API (`mail.read` here for `files.read` there). Without any, only those of `scopes` that the subject
+    /// token carries itself are granted.
+    #[serde(default)]
+    pub subject_scopes: Vec<String>,
 }
 
 /// How a client proves who it is at the token endpoint.
@@ -282,7 +287,8 @@ mod tests {
             {"id":"two","realm":"a","tenant":"c","authentication":"client_secret_basic","audiences":[]},
             {"id":"a/b","realm":"a","authentication":"private_key_jwt","secret_file":"x","audiences":["rel"],"scopes":["a b"]},
             {"id":"ex","realm":"a","authentication":"private_key_jwt","audiences":["https://x"],"exchange":true},
-            {"id":"self","realm":"a","authentication":"private_key_jwt","resource":"https://x","audiences":["https://x"],"exchange":true}
+            {"id":"self","realm":"a","authentication":"private_key_jwt","resource":"https://x","audiences":["https://x"],"exchange":true},
+            {"id":"scoped","realm":"a","authentication":"private_key_jwt","audiences":["https://x"],"subject_scopes":["a b"]}
         ]"#;
         check(
             &format!("{{{realms},{clients}}}"),
@@ -298,6 +304,8 @@ mod tests {
                 "clients[3].scopes[0]",
                 "clients[4].resource",
                 "clients[5].audiences",
+                "clients[6].subject_scopes",
+                "clients[6].subject_scopes[0]",
             ],
         );
     }

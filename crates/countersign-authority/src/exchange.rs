@@ -52,7 +52,9 @@ pub enum Rule {
     SubjectNotPrimary,
     /// The ledger recorded the subject token as something else than an access token.
     SubjectNotAccessToken,
-    /// A scope was asked for that the policy does not grant at the target.
+    /// The subject token lacks a scope that this exchange builds on.
+    SubjectScopeMissing,
+    /// A scope was asked for that the policy does not grant at the target, or none that it grants is left.
     ScopeNotGranted,
 }
 
@@ -77,6 +79,7 @@ impl Rule {
         Self::SubjectProvenanceUnknown,
         Self::SubjectNotPrimary,
         Self::SubjectNotAccessToken,
+        Self::SubjectScopeMissing,
         Self::ScopeNotGranted,
     ];
 
@@ -101,6 +104,7 @@ impl Rule {
             Self::SubjectProvenanceUnknown => "subject_provenance_unknown",
             Self::SubjectNotPrimary => "subject_not_primary",
             Self::SubjectNotAccessToken => "subject_not_access_token",
+            Self::SubjectScopeMissing => "subject_scope_missing",
             Self::ScopeNotGranted => "scope_not_granted",
         }
     }
@@ -127,6 +131,8 @@ pub struct Subject {
     pub subject: String,
     /// Its audiences.
     pub audience: Vec<String>,
+    /// Its scopes.
+    pub scope: Vec<String>,
     /// Its session, handed down.
     pub session_id: Option<String>,
     /// Its expiry, in unix seconds.
@@ -161,6 +167,8 @@ pub struct Requester<'a> {
     pub audiences: &'a [String],
     /// The scopes it is registered for at those targets.
     pub scopes: &'a [String],
+    /// The scopes of the subject token that stand for those at the targets; without any, the scopes are the same.
+    pub subject_scopes: &'a [String],
     /// Whether it may exchange at all.
     pub exchange: bool,
 }
@@ -194,7 +202,9 @@ pub struct Policy<'a> {
 /// Decides an exchange. The result acts for the same subject, at one registered target, with registered scopes, and
 /// expires no later than the subject token; it remembers its parent and root and cannot be exchanged again.
 ///
-/// A request without `scope` gets the client's registered scopes at the target, which are the policy's ceiling too.
+/// No scope is granted that the subject token does not stand for: it carries it, or carries all of the client's
+/// `subject_scopes`, which the registration declares to stand for its `scopes`. A request without `scope` gets all of
+/// those.
 pub fn decide(
     subject: Result<&Subject, Reason>,
     client: &Requester<'_>,
@@ -213,7 +223,7 @@ pub fn decide(
         !subject.audience.iter().any(|audience| audience == target),
         Rule::SelfExchange,
     )?;
-    let scope = scope(client, request)?;
+    let scope = scope(subject, client, request)?;
     Ok(Grant {
         scope,
         claims: SubjectClaims {
@@ -300,12 +310,25 @@ fn check_subject(
     Err(Refusal { rule })
 }
 
-fn scope(client: &Requester<'_>, request: &ExchangeRequest<'_>) -> Result<Vec<String>, Refusal> {
+fn scope(
+    subject: &Subject,
+    client: &Requester<'_>,
+    request: &ExchangeRequest<'_>,
+) -> Result<Vec<String>, Refusal> {
+    let carried = |scope: &String| subject.scope.contains(scope);
+    ensure(
+        client.subject_scopes.iter().all(carried),
+        Rule::SubjectScopeMissing,
+    )?;
+    let stands_for = |scope: &&String| !client.subject_scopes.is_empty() || carried(scope);
+    let granted: Vec<String> = client.scopes.iter().filter(stands_for).cloned().collect();
     if request.scope.is_empty() {
-        return Ok(client.scopes.to_vec());
+        // A resource may take a token without scopes for one without limits.
+        let left = client.scopes.is_empty() || !granted.is_empty();
+        return ensure(left, Rule::ScopeNotGranted).map(|()| granted);
     }
-    let granted = |wanted: &&str| client.scopes.iter().any(|scope| scope == wanted);
-    ensure(request.scope.iter().all(granted), Rule::ScopeNotGranted)?;
+    let is_granted = |wanted: &&str| granted.iter().any(|scope| scope == wanted);
+    ensure(request.scope.iter().all(is_granted), Rule::ScopeNotGranted)?;
     Ok(request.scope.iter().map(|&scope| scope.to_owned()).collect())
 }
 
@@ -322,6 +345,12 @@ impl Subject {
             tenant: token.tenant().map(ToOwned::to_owned),
             subject: token.subject().to_owned(),
             audience: token.audience().to_vec(),
+            scope: token
+                .scope()
+                .split(' ')
+                .filter(|scope| !scope.is_empty())
+                .map(ToOwned::to_owned)
+                .collect(),
             session_id: token.session_id().map(ToOwned::to_owned),
             expires_at: token.expires_at(),
             record,

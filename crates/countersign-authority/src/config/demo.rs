@@ -40,6 +40,7 @@ impl Config {
                 ClientConfig {
                     resource: Some(MAIL.to_owned()),
                     exchange: true,
+                    subject_scopes: vec!["mail.read".to_owned()],
                     ..contoso_client(
                         "mail-frontend",
                         Authentication::ClientSecretBasic,
@@ -50,6 +51,7 @@ impl Config {
                 ClientConfig {
                     resource: Some(FILES.to_owned()),
                     exchange: true,
+                    subject_scopes: vec!["files.read".to_owned()],
                     ..contoso_client(
                         "files-api",
                         Authentication::ClientSecretBasic,
@@ -103,5 +105,6 @@ fn contoso_client(id: &str, authentication: Authentication, audience: &str, scop
         audiences: vec![audience.to_owned()],
         scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
         exchange: false,
+        subject_scopes: vec![],
     }
 }

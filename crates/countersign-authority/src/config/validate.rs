@@ -233,10 +233,21 @@ impl Problems {
                 "use the API's identifier, such as https://mail.example, without a fragment",
             );
         }
-        for (index, scope) in client.scopes.iter().enumerate() {
+        self.check(
+            client.subject_scopes.is_empty() || client.exchange,
+            || format!("{at}.subject_scopes"),
+            "only a client that exchanges has subject tokens",
+            "remove subject_scopes or set exchange = true",
+        );
+        self.scopes(&format!("{at}.scopes"), &client.scopes);
+        self.scopes(&format!("{at}.subject_scopes"), &client.subject_scopes);
+    }
+
+    fn scopes(&mut self, at: &str, scopes: &[String]) {
+        for (index, scope) in scopes.iter().enumerate() {
             self.check(
                 is_scope(scope),
-                || format!("{at}.scopes[{index}]"),
+                || format!("{at}[{index}]"),
                 "not one scope",
                 "use visible characters without space, `\"` and `\\`",
             );

@@ -21,6 +21,7 @@ struct Case {
     actor_token: bool,
     targets: Vec<&'static str>,
     scope: Vec<&'static str>,
+    subject_scopes: Vec<String>,
 }
 
 fn subject() -> Subject {
@@ -30,6 +31,7 @@ fn subject() -> Subject {
         tenant: Some("contoso".to_owned()),
         subject: "alice".to_owned(),
         audience: vec![MAIL.to_owned()],
+        scope: vec!["mail.read".to_owned()],
         session_id: Some("session".to_owned()),
         expires_at: NOW + 100,
         record: Record::Recorded(IssuanceKind::Access),
@@ -48,6 +50,7 @@ fn case() -> Case {
         actor_token: false,
         targets: vec![FILES],
         scope: vec!["files.read"],
+        subject_scopes: vec!["mail.read".to_owned()],
     }
 }
 
@@ -60,6 +63,7 @@ fn run(case: &Case) -> Result<Grant, Refusal> {
         resource: case.resource,
         audiences: &case.audiences,
         scopes: &scopes,
+        subject_scopes: &case.subject_scopes,
         exchange: case.exchange,
     };
     let request = ExchangeRequest {
@@ -179,9 +183,33 @@ fn every_rule_refuses() {
     check_subject(Rule::SubjectNotAccessToken, |subject| {
         subject.record = Record::Recorded(IssuanceKind::Id);
     });
+    check_subject(Rule::SubjectScopeMissing, |subject| subject.scope.clear());
+    check_subject(Rule::SubjectScopeMissing, |subject| {
+        subject.scope = vec!["mail.send".to_owned(), "files.read".to_owned()];
+    });
     check(Rule::ScopeNotGranted, |case| {
         case.scope = vec!["files.read", "files.write"];
     });
+    check(Rule::ScopeNotGranted, |case| case.subject_scopes.clear());
+    check(Rule::ScopeNotGranted, |case| {
+        case.subject_scopes.clear();
+        case.scope.clear();
+    });
+}
+
+#[test]
+fn without_subject_scopes_only_carried_scopes_are_handed_on() {
+    let mut case = case();
+    case.subject_scopes.clear();
+    case.subject.as_mut().unwrap().scope = vec!["files.list".to_owned(), "files.write".to_owned()];
+    case.scope = vec!["files.list"];
+    assert_eq!(run(&case).unwrap().scope, ["files.list"]);
+    case.scope = vec![];
+    assert_eq!(run(&case).unwrap().scope, ["files.list"]);
+    for wider in ["files.read", "files.write"] {
+        case.scope = vec!["files.list", wider];
+        assert_eq!(run(&case).unwrap_err().rule, Rule::ScopeNotGranted);
+    }
 }
 
 #[test]
@@ -222,6 +250,7 @@ proptest! {
                 resource: Some(&names[client]),
                 audiences: &audiences,
                 scopes: &[],
+                subject_scopes: &[],
                 exchange: true,
             };
             let targets: Vec<&str> = names.get(target).map(String::as_str).into_iter().collect();

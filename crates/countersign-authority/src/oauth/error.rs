@@ -136,7 +136,7 @@ fn exchange_wire(rule: Rule) -> (StatusCode, &'static str) {
         Rule::TargetMissing | Rule::TargetSeveral | Rule::TargetNotRegistered | Rule::SelfExchange => {
             INVALID_TARGET
         }
-        Rule::ScopeNotGranted => INVALID_SCOPE,
+        Rule::SubjectScopeMissing | Rule::ScopeNotGranted => INVALID_SCOPE,
         Rule::SubjectProvenanceUnknown => UNAVAILABLE,
         Rule::SubjectTypeUnsupported
         | Rule::RequestedTypeUnsupported
@@ -160,7 +160,9 @@ fn exchange_description(rule: Rule) -> &'static str {
         Rule::TargetSeveral => TokenError::TargetSeveral.description(),
         Rule::TargetNotRegistered => TokenError::TargetNotRegistered.description(),
         Rule::SelfExchange => "a token cannot be exchanged for its own audience",
-        Rule::ScopeNotGranted => TokenError::ScopeNotGranted.description(),
+        Rule::SubjectScopeMissing | Rule::ScopeNotGranted => {
+            "the subject token and the client's registration do not grant the scope"
+        }
         Rule::SubjectProvenanceUnknown => TokenError::LedgerUnavailable.description(),
         Rule::SubjectTypeUnsupported => "only access tokens can be exchanged",
         Rule::RequestedTypeUnsupported => "only access tokens are issued",

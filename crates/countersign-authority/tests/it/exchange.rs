@@ -21,6 +21,7 @@ async fn exchange(world: &World, client: &str, subject_token: &str, more: &str) 
 async fn user_token(world: &World, issuer: &str, audience: &str, lifetime_seconds: u64) -> String {
     let mut grant = Grant::new(format!("{BASE_URL}{issuer}"), "alice", "mail-app", audience);
     grant.lifetime_seconds = Some(lifetime_seconds);
+    grant.scope = vec!["mail.read".to_owned()];
     world.authority.issue(grant).await.unwrap().token.to_string()
 }
 
@@ -176,6 +177,25 @@ async fn requests_that_would_widen_or_renew_are_refused() {
         exchange(&world, "mail-frontend", &subject, named).await.status,
         200
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_without_the_scope_is_not_exchanged_for_more() {
+    let world = World::first_run().await;
+    for scope in [
+        vec![],
+        vec!["mail.send".to_owned()],
+        vec!["files.read".to_owned()],
+    ] {
+        let mut grant = Grant::new(format!("{BASE_URL}{CONTOSO}"), "alice", "mail-app", MAIL);
+        grant.scope = scope;
+        let subject = world.authority.issue(grant).await.unwrap().token;
+        for more in ["", "&scope=files.read"] {
+            exchange(&world, "mail-frontend", &subject, more)
+                .await
+                .is_error(400, "invalid_scope");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
