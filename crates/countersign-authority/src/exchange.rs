@@ -135,6 +135,8 @@ pub struct Subject {
     pub scope: Vec<String>,
     /// Its session, handed down.
     pub session_id: Option<String>,
+    /// The key that signed it.
+    pub key_id: String,
     /// Its expiry, in unix seconds.
     pub expires_at: u64,
     /// What the ledger says of it.
@@ -233,6 +235,7 @@ pub fn decide(
         exchanged: Some(Exchanged {
             expires_at_max: subject.expires_at,
             actor: client.id.to_owned(),
+            subject_key_id: subject.key_id.clone(),
             // The subject is primary, so it is parent and root in one.
             lineage: Lineage {
                 parent: subject.fingerprint,
@@ -352,6 +355,7 @@ impl Subject {
                 .map(ToOwned::to_owned)
                 .collect(),
             session_id: token.session_id().map(ToOwned::to_owned),
+            key_id: token.key_id().to_owned(),
             expires_at: token.expires_at(),
             record,
         }

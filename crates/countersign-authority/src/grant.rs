@@ -43,6 +43,9 @@ pub struct SubjectClaims {
 pub(crate) struct Exchanged {
     /// The subject token's expiry, in unix seconds; the new token does not live longer.
     pub(crate) expires_at_max: u64,
+    /// The key that signed the subject token. It was looked at when the exchange was decided, and is once more before
+    /// the new token is signed.
+    pub(crate) subject_key_id: String,
     /// The client that acts for the subject.
     pub(crate) actor: String,
     /// Whose descendant the new token is.

@@ -6,7 +6,7 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_ledger::{AppendError, Entry, Issuance, IssuanceKind};
-use countersign_token::Fingerprint;
+use countersign_token::{Fingerprint, KeyState};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -36,6 +36,9 @@ pub enum IssueError {
     /// The subject token of an exchange has expired meanwhile.
     #[error("the subject token has expired")]
     SubjectExpired,
+    /// The key of the subject token of an exchange has been distrusted meanwhile.
+    #[error("the subject token's key is not trusted any more")]
+    SubjectKeyDistrusted,
     /// The issuer's key may not sign now.
     #[error("the signing key is not active now")]
     KeyNotActive,
@@ -58,6 +61,7 @@ impl IssueError {
             Self::GrantInvalid(_) => "grant_invalid",
             Self::LifetimeNotAllowed => "lifetime_not_allowed",
             Self::SubjectExpired => "subject_expired",
+            Self::SubjectKeyDistrusted => "subject_key_distrusted",
             Self::KeyNotActive => "key_not_active",
             Self::KeyOutlived => "key_outlived",
             Self::SigningFailed => "signing_failed",
@@ -74,7 +78,11 @@ impl IssueError {
             Self::RecordFailed(_) => {
                 Some("the token was not released; make the ledger writable and ask again")
             }
-            Self::GrantInvalid(_) | Self::SubjectExpired | Self::KeyOutlived | Self::SigningFailed => None,
+            Self::GrantInvalid(_)
+            | Self::SubjectExpired
+            | Self::SubjectKeyDistrusted
+            | Self::KeyOutlived
+            | Self::SigningFailed => None,
         }
     }
 }
@@ -115,6 +123,7 @@ impl Authority {
         // Held until the record is durable (see `Issuer::signer`), and taken before the time is read: a transition
         // that we wait for opens the next key's window at a later second than now.
         let signer = issuer.signer.read().await;
+        self.check_subject_key(issuer, &grant)?;
         let now = self.now();
         let expires_at = expiry(&grant, now, issuer.lifetime_seconds, issuer.lifetime_max_seconds)?;
         let claims = claims(&grant, issuer, now, expires_at)?;
@@ -146,6 +155,27 @@ impl Authority {
             ledger_index,
             key_id: signer.row().key_id.clone(),
         })
+    }
+}
+
+impl Authority {
+    /// A key may have been revoked while the exchange was decided and the ledger asked. The subject token is of the same
+    /// issuer, so its key cannot change as long as we hold the signer.
+    fn check_subject_key(&self, issuer: &Issuer, grant: &Grant) -> Result<(), IssueError> {
+        let Some(exchanged) = &grant.exchanged else {
+            return Ok(());
+        };
+        let registry = self.registry(&issuer.realm);
+        let record = registry
+            .as_ref()
+            .and_then(|registry| registry.issuer(&issuer.url));
+        let key = record.and_then(|(record, _)| record.keys.key(&exchanged.subject_key_id));
+        match key.map(countersign_token::KeyRecord::state) {
+            Some(KeyState::Active | KeyState::Retired | KeyState::Suspect) => Ok(()),
+            Some(KeyState::Staged | KeyState::Expired | KeyState::Revoked) | None => {
+                Err(IssueError::SubjectKeyDistrusted)
+            }
+        }
     }
 }
 
@@ -283,6 +313,7 @@ mod tests {
         let exchanged = subject_expires_at.map(|expires_at_max| Exchanged {
             expires_at_max,
             actor: "client".to_owned(),
+            subject_key_id: "key".to_owned(),
             lineage: Lineage {
                 parent: [0; 32],
                 root: [0; 32],

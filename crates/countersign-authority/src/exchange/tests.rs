@@ -33,6 +33,7 @@ fn subject() -> Subject {
         audience: vec![MAIL.to_owned()],
         scope: vec!["mail.read".to_owned()],
         session_id: Some("session".to_owned()),
+        key_id: "key".to_owned(),
         expires_at: NOW + 100,
         record: Record::Recorded(IssuanceKind::Access),
     }

@@ -183,6 +183,7 @@ impl From<IssueError> for TokenError {
         match error {
             IssueError::RecordFailed(_) => Self::LedgerUnavailable,
             IssueError::SubjectExpired => Self::Exchange(Rule::SubjectExpired),
+            IssueError::SubjectKeyDistrusted => Self::Exchange(Rule::SubjectNotVerified),
             IssueError::IssuerUnknown
             | IssueError::GrantInvalid(_)
             | IssueError::LifetimeNotAllowed

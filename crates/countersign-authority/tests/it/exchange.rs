@@ -2,6 +2,9 @@
 
 use countersign_authority::Grant;
 use countersign_authority::dangerous::unseal_signing_key;
+use countersign_authority::exchange::{
+    ACCESS_TOKEN_TYPE, ExchangeRequest, Policy, Record, Requester, Subject, decide,
+};
 use countersign_ledger::{Entry, IssuanceKind, Lineage, Provenance};
 use countersign_token::ParsedToken;
 use serde_json::json;
@@ -215,4 +218,46 @@ async fn a_subject_of_a_revoked_key_is_refused_and_one_of_a_suspect_key_is_not()
     exchange(&world, "mail-frontend", &subject, "")
         .await
         .is_error(400, "invalid_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_revoked_between_decision_and_signature_ends_the_exchange() {
+    let world = World::first_run().await;
+    let issuer = format!("{BASE_URL}{CONTOSO}");
+    let token = user_token(&world, CONTOSO, MAIL, 300).await;
+    let verified = world.verify(&token, "enterprise", MAIL);
+    let tenant = CONTOSO.rsplit('/').next();
+    let client = Requester {
+        id: "mail-frontend",
+        realm: "enterprise",
+        tenant,
+        resource: Some(MAIL),
+        audiences: &[FILES.to_owned()],
+        scopes: &["files.read".to_owned()],
+        subject_scopes: &["mail.read".to_owned()],
+        exchange: true,
+    };
+    let request = ExchangeRequest {
+        subject_token_type: ACCESS_TOKEN_TYPE,
+        requested_token_type: None,
+        actor_token: false,
+        targets: &[],
+        scope: &[],
+    };
+    let policy = Policy {
+        issuer: &issuer,
+        realm: "enterprise",
+        tenant,
+    };
+    let subject = Subject::new(&verified, Record::Recorded(IssuanceKind::Access));
+    let grant = decide(Ok(&subject), &client, &request, &policy, world.now()).unwrap();
+
+    let key = verified.key_id();
+    world.authority.suspect(&issuer, key).await.unwrap();
+    world.authority.issue(grant.clone()).await.unwrap();
+    world.authority.revoke(&issuer, key).await.unwrap();
+    let head = world.ledger.head();
+    let error = world.authority.issue(grant).await.unwrap_err();
+    assert_eq!(error.code(), "subject_key_distrusted");
+    assert_eq!(world.ledger.head(), head);
 }
