@@ -52,7 +52,7 @@ pub enum KeyState {
     Staged,
     /// Signs.
     Active,
-    /// Signs no more; what it signed inside its window still counts.
+    /// Signs no more; what it signed inside its window still counts. A window without an end holds nothing then.
     Retired,
     /// Nothing it signed counts any more.
     Expired,

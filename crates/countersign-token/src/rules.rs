@@ -335,9 +335,12 @@ fn algorithm_mismatch(facts: &Facts<'_>) -> Verdict {
 }
 
 fn key_outside_window(facts: &Facts<'_>) -> Verdict {
-    let window = need!(facts.key).window();
+    let key = need!(facts.key);
+    let window = key.window();
     let issued_at = need!(need!(facts.claims).issued_at);
     match window.sign_until {
+        // Missing means no: a retired key does not sign for ever because nobody said when it stopped.
+        None if key.state() == KeyState::Retired => Verdict::Failed(Detail::Key(key.clone())),
         _ if window.contains(issued_at) => Verdict::Passed,
         Some(limit) if issued_at > limit => Verdict::at_most("iat", issued_at, "key signed until", limit),
         _ => Verdict::Failed(Detail::Amount {

@@ -334,6 +334,7 @@ fn keys_stay_in_their_issuer_realm_tenant_and_time() {
         ("expired", "key_expired"),
         ("retired", "key_outside_window"),
         ("retired-long-ago", "key_outside_window"),
+        ("retired-without-end", "key_outside_window"),
         ("not-before-tomorrow", "key_outside_window"),
     ] {
         assert_eq!(world.code(&world.token(key, |_, _| {})), code, "{key}");

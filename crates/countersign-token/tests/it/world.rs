@@ -162,6 +162,7 @@ impl World {
                 window(NOW - 1_000, Some(NOW - 100)),
             ),
             enterprise("retired-long-ago", TEMPLATE, KeyState::Retired, long_ago),
+            enterprise("retired-without-end", TEMPLATE, KeyState::Retired, current),
             enterprise(
                 "not-before-tomorrow",
                 TEMPLATE,
