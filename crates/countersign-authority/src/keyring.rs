@@ -160,7 +160,13 @@ impl Keyring {
         for row in transition.changed.iter().chain(&transition.added) {
             self.announce(row).await?;
         }
+        self.note_ledger_size().await?;
         Ok(self.state.apply(transition).await?)
+    }
+
+    /// Remembers how much the ledger holds, so that a start on an older copy of it shows.
+    pub(crate) async fn note_ledger_size(&self) -> Result<(), KeyringError> {
+        Ok(self.state.set_ledger_size(self.ledger.head()).await?)
     }
 
     /// Destroys a private part for good.

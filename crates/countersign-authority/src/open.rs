@@ -54,6 +54,14 @@ pub enum OpenError {
     /// There are keys or ledger entries, but no state.
     #[error("there are keys or ledger entries, but {} is missing", .0.display())]
     StateMissing(PathBuf),
+    /// The ledger holds less than it did.
+    #[error("the ledger has {found} entries, but had {recorded}")]
+    LedgerRolledBack {
+        /// What it had at the last start or key transition.
+        recorded: u64,
+        /// What it has now.
+        found: u64,
+    },
     /// The state was made for another base URL.
     #[error("the state belongs to {recorded}, not to {given}")]
     IssuerChanged {
@@ -95,6 +103,7 @@ impl OpenError {
             Self::BaseUrlInvalid => "base_url_invalid",
             Self::DirectoryInUse(_) => "directory_in_use",
             Self::StateMissing(_) => "state_missing",
+            Self::LedgerRolledBack { .. } => "ledger_rolled_back",
             Self::IssuerChanged { .. } => "issuer_changed",
             Self::KeysMissing { .. } => "keys_missing",
             Self::Client(error) => error.code(),
@@ -115,6 +124,9 @@ impl OpenError {
             }
             Self::StateMissing(_) => Some(
                 "restore `state.sqlite3` from a backup; to give up everything issued so far, move the whole data directory away",
+            ),
+            Self::LedgerRolledBack { .. } => Some(
+                "restore the ledger's newest copy: going on would give its entries a second history; to give up everything issued so far, move the whole data directory away",
             ),
             Self::IssuerChanged { .. } => Some(
                 "tokens name the issuer: start with the recorded base URL; to found new issuers, use a new data directory",
@@ -174,6 +186,7 @@ impl Authority {
         keyring.expire(longest, now).await?;
         let clients = client::open(&keyring, &options.config, &issuers).await?;
         let realms = realms(&options.config, &base_url)?;
+        keyring.note_ledger_size().await?;
         let number = keyring.state.apply(&Transition::default()).await?;
         let (published, bundle) = publish(number, &realms, &keyring.state.keys().await?)?;
         Ok(Self::new(Shared {
@@ -201,7 +214,8 @@ async fn open_state(layout: &Layout, base_url: &BaseUrl, ledger: &Ledger) -> Res
     durable::create_private(&path)?;
     let state = State::open(&path).await?;
     match state.meta("base_url").await? {
-        None if ledger.head() > 0 => return Err(OpenError::StateMissing(path)),
+        // Older than the first key and the first entry too.
+        None if ledger.head() > 0 || layout.has_keys()? => return Err(OpenError::StateMissing(path)),
         None => state.set_meta("base_url", base_url.as_str()).await?,
         Some(recorded) if recorded != base_url.as_str() => {
             return Err(OpenError::IssuerChanged {
@@ -210,6 +224,10 @@ async fn open_state(layout: &Layout, base_url: &BaseUrl, ledger: &Ledger) -> Res
             });
         }
         Some(_) => {}
+    }
+    let (recorded, found) = (state.ledger_size().await?, ledger.head());
+    if found < recorded {
+        return Err(OpenError::LedgerRolledBack { recorded, found });
     }
     Ok(state)
 }

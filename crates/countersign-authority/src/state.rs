@@ -134,6 +134,19 @@ impl State {
         Ok(())
     }
 
+    /// The number of entries that the ledger is known to have had.
+    pub(crate) async fn ledger_size(&self) -> Result<u64, StateError> {
+        let text = self.meta("ledger_size").await?;
+        text.map_or(Ok(0), |text| {
+            text.parse().map_err(|_| StateError::Corrupt("ledger_size"))
+        })
+    }
+
+    /// Notes that the ledger has that many durable entries.
+    pub(crate) async fn set_ledger_size(&self, size: u64) -> Result<(), StateError> {
+        self.set_meta("ledger_size", &size.to_string()).await
+    }
+
     /// Whether the realm has been set up before.
     pub(crate) async fn knows_realm(&self, name: &str) -> Result<bool, StateError> {
         let mut connection = self.lock().await;

@@ -154,6 +154,69 @@ async fn a_lost_state_shows_in_the_keys_when_the_ledger_is_lost_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_state_shows_in_the_keys_too() {
+    let directory = World::first_run().await.stop().await;
+    fs::remove_dir_all(directory.path().join("ledger")).unwrap();
+    for name in ["state.sqlite3-wal", "state.sqlite3-shm"] {
+        let _absent = fs::remove_file(data(directory.path()).join(name));
+    }
+    overwrite(&data(directory.path()).join("state.sqlite3"), b"");
+    let error = World::start_in(directory, Config::first_run())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.code(), "state_missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_ledger_is_not_replaced() {
+    let directory = World::first_run().await.stop().await;
+    fs::remove_dir_all(directory.path().join("ledger")).unwrap();
+    // The second start finds the ledger that the first one had to make before it could tell.
+    for _ in 0..2 {
+        let error = World::start_in(Arc::clone(&directory), Config::first_run())
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(error.code(), "ledger_rolled_back");
+        assert!(error.hint().unwrap().contains("restore"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_of_the_ledger_is_refused() {
+    let directory = World::first_run().await.stop().await;
+    let copy = directory.path().join("copy");
+    copy_directory(&directory.path().join("ledger"), &copy);
+    let world = World::start_in(directory, Config::first_run()).await.unwrap();
+    let issuer = format!("{BASE_URL}{CONTOSO}");
+    let grant = Grant::new(issuer.clone(), "alice", "mail-app", MAIL);
+    world.authority.issue(grant).await.unwrap();
+    world.authority.activate(&issuer).await.unwrap();
+    let directory = world.stop().await;
+    fs::remove_dir_all(directory.path().join("ledger")).unwrap();
+    fs::rename(&copy, directory.path().join("ledger")).unwrap();
+    let error = World::start_in(directory, Config::first_run())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.code(), "ledger_rolled_back");
+    assert_eq!(error.to_string(), "the ledger has 6 entries, but had 10");
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for file in files(from) {
+        let copy = to.join(file.file_name().unwrap());
+        if file.is_dir() {
+            copy_directory(&file, &copy);
+        } else {
+            fs::copy(&file, &copy).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_that_others_can_read_stop_the_start() {
     for name in ["seal", "keys"] {
         let error = refused(World::first_run().await, |data| {
