@@ -12,6 +12,7 @@ use crate::issue::IssueError;
 pub(super) enum TokenError {
     ContentType,
     BodyTooLarge,
+    BodyLate,
     BodyMalformed,
     ParameterRepeated,
     ParameterMissing,
@@ -63,6 +64,7 @@ impl TokenError {
         match self {
             Self::ContentType
             | Self::BodyTooLarge
+            | Self::BodyLate
             | Self::BodyMalformed
             | Self::ParameterRepeated
             | Self::ParameterMissing
@@ -84,6 +86,7 @@ impl TokenError {
         match self {
             Self::ContentType => "the body must be application/x-www-form-urlencoded",
             Self::BodyTooLarge => "the body is too large",
+            Self::BodyLate => "the body did not arrive in time",
             Self::BodyMalformed => "the body is not a well-formed form",
             Self::ParameterRepeated => "a parameter is repeated",
             Self::ParameterMissing => "a required parameter is missing",
@@ -198,9 +201,10 @@ impl From<IssueError> for TokenError {
 mod tests {
     use super::*;
 
-    const ALL: [TokenError; 20] = [
+    const ALL: [TokenError; 21] = [
         TokenError::ContentType,
         TokenError::BodyTooLarge,
+        TokenError::BodyLate,
         TokenError::BodyMalformed,
         TokenError::ParameterRepeated,
         TokenError::ParameterMissing,

@@ -1,6 +1,8 @@
 //! The token endpoint: `client_credentials` and token exchange.
 
-use axum::body::to_bytes;
+use std::time::Duration;
+
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
@@ -25,6 +27,9 @@ pub(super) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-
 
 /// A subject token and an assertion of the longest accepted size, encoded, and room for the rest.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// A form fits into a few packets. Who takes longer holds one of the server's connections and nothing else.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The fields of a token response.
 #[derive(Serialize)]
@@ -60,9 +65,7 @@ pub(super) fn no_store() -> [(HeaderName, HeaderValue); 3] {
 async fn answer(endpoint: &Endpoint, request: Request) -> Result<Response, TokenError> {
     let (parts, body) = request.into_parts();
     check_content_type(&parts.headers)?;
-    let body = to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| TokenError::BodyTooLarge)?;
+    let body = in_time(to_bytes(body, BODY_BYTES_MAX), BODY_TIMEOUT).await?;
     let form = Form::parse(&body)?;
     let client = authenticate(endpoint, &parts.headers, &form).await?;
     let grant_type = form.value("grant_type").ok_or(TokenError::ParameterMissing)?;
@@ -81,6 +84,15 @@ async fn answer(endpoint: &Endpoint, request: Request) -> Result<Response, Token
             Err(error.into())
         }
     }
+}
+
+async fn in_time(
+    body: impl Future<Output = Result<Bytes, axum::Error>>,
+    timeout: Duration,
+) -> Result<Bytes, TokenError> {
+    let read = tokio::time::timeout(timeout, body).await;
+    read.map_err(|_| TokenError::BodyLate)?
+        .map_err(|_| TokenError::BodyTooLarge)
 }
 
 fn release(issued: &IssuedToken, issued_token_type: Option<&str>) -> Response {
@@ -249,4 +261,15 @@ async fn examine(
         Provenance::CannotTell => Record::CannotTell,
     };
     (Some(fingerprint), Ok(Subject::new(&verified, record)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_arrive_is_not_waited_for() {
+        let late = in_time(std::future::pending(), Duration::from_millis(1)).await;
+        assert_eq!(late, Err(TokenError::BodyLate));
+    }
 }
