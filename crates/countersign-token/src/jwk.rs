@@ -157,10 +157,13 @@ fn read_issuer(jwk: &Jwk, context: &KeyContext<'_>) -> Result<IssuerName, KeyFau
             .ok_or(KeyFault::IssuerMissing);
     };
     let issuer = IssuerName::parse(stated).map_err(|_| KeyFault::IssuerForeign)?;
-    context
-        .issuer
-        .covers(&issuer)
-        .then_some(issuer)
+    if context.issuer.covers(&issuer) {
+        return Ok(issuer);
+    }
+    // Entra's keys name the template also where one tenant is trusted: here they sign as that tenant only.
+    let is_wider = context.metadata == KeyMetadata::Assumed && issuer.covers(context.issuer);
+    is_wider
+        .then(|| context.issuer.clone())
         .ok_or(KeyFault::IssuerForeign)
 }
 

@@ -6,7 +6,7 @@ use countersign_token::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{CONSUMER, Signer, TEMPLATE, TENANT, World, encode, tenant_issuer};
+use crate::world::{CONSUMER, OTHER_TENANT, Signer, TEMPLATE, TENANT, World, encode, tenant_issuer};
 
 fn parse(keys: &[Value], issuer: &str, metadata: KeyMetadata) -> KeySet {
     let issuer = IssuerName::parse(issuer).unwrap();
@@ -193,6 +193,34 @@ fn a_key_under_a_template_must_say_whose_it_is() {
             fault(&changed(&key, name, value), TEMPLATE, KeyMetadata::Assumed),
             expected
         );
+    }
+}
+
+#[test]
+fn a_key_of_the_template_is_narrowed_to_the_one_tenant_trusted() {
+    let key = World::new().key("consumer").record.to_jwk();
+    let tenant = tenant_issuer(TENANT);
+    for (name, stated, metadata, expected) in [
+        ("issuer", TEMPLATE, KeyMetadata::Assumed, "taken"),
+        ("iss", TEMPLATE, KeyMetadata::Assumed, "taken"),
+        (
+            "issuer",
+            "https://evil.example/{tenantid}",
+            KeyMetadata::Assumed,
+            "key_issuer_foreign",
+        ),
+        (
+            "issuer",
+            &tenant_issuer(OTHER_TENANT),
+            KeyMetadata::Assumed,
+            "key_issuer_foreign",
+        ),
+        ("iss", TEMPLATE, KeyMetadata::Declared, "key_issuer_foreign"),
+    ] {
+        let key = changed(&changed(&key, "iss", json!(null)), name, json!(stated));
+        let set = parse(std::slice::from_ref(&key), &tenant, metadata);
+        assert_eq!(fault(&key, &tenant, metadata), expected, "{name} = {stated}");
+        assert!(set.keys().all(|key| key.issuer().as_str() == tenant));
     }
 }
 
