@@ -220,15 +220,23 @@ fn is_scope(text: &str) -> bool {
     !text.is_empty() && !text.contains(char::is_whitespace)
 }
 
+/// A token that ends before it begins was never valid, and no clock difference makes it so.
 fn check_times(claims: &Claims, faults: &mut Vec<Refusal>) {
-    if let (Some(issued_at), Some(expires_at)) = (claims.issued_at, claims.expires_at)
-        && expires_at <= issued_at
-    {
+    let Some(expires_at) = claims.expires_at else {
+        return;
+    };
+    for (beginning, bound) in [
+        (claims.issued_at, "not after iat"),
+        (claims.not_before, "not after nbf"),
+    ] {
+        let Some(limit) = beginning.filter(|beginning| expires_at <= *beginning) else {
+            continue;
+        };
         let detail = Detail::Amount {
             what: "exp",
             value: expires_at,
-            bound: "not after iat",
-            limit: issued_at,
+            bound,
+            limit,
         };
         faults.push(Refusal {
             reason: Reason::ClaimInvalid,
@@ -262,6 +270,8 @@ mod tests {
             r#"{"iat":[1]}"#,
             r#"{"iat":5,"exp":5}"#,
             r#"{"iat":5,"exp":4}"#,
+            r#"{"nbf":5,"exp":5}"#,
+            r#"{"iat":1,"nbf":9,"exp":5}"#,
             r#"{"iss":["https://good","https://evil"]}"#,
             r#"{"iss":7}"#,
             r#"{"iss":{}}"#,

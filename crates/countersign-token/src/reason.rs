@@ -156,7 +156,7 @@ reasons! {
         "The issuer must write each claim once, in its registered spelling.";
     ClaimInvalid "claim_invalid"
         "A claim has the wrong type or an impossible value."
-        "A time that is not a whole number of seconds, an empty text, an audience that is not a text or a list of texts, `exp` not after `iat`."
+        "A time that is not a whole number of seconds, an empty text, an audience that is not a text or a list of texts, `exp` not after `iat` or `nbf`."
         "The issuer must write the claims as RFC 7519 and RFC 9068 say.";
     ClaimMissing "claim_missing"
         "A required claim is not there."

@@ -117,6 +117,7 @@ fn everything_else_is_refused() {
     }
     let (header, mut claims) = assertion();
     claims["iat"] = json!(NOW - 90);
+    claims["nbf"] = json!(NOW - 90);
     claims["exp"] = json!(NOW - 30);
     assert_eq!(code(&signer.token(&header, &claims), &keys), "token_expired");
     let (header, claims) = assertion();
