@@ -10,6 +10,7 @@
 mod client;
 mod discovery;
 mod exchange;
+mod hostile;
 mod keys;
 mod start;
 mod token;

@@ -103,6 +103,10 @@ impl World {
         data(self.directory.path())
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) fn now(&self) -> u64 {
         self.time.load(Ordering::SeqCst)
     }
