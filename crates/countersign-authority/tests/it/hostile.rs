@@ -10,7 +10,7 @@ use countersign_token::ParsedToken;
 use serde_json::json;
 
 use crate::client::{ClientKey, claims};
-use crate::world::{BASE_URL, CONTOSO, FABRIKAM, MAIL, World, basic};
+use crate::world::{Answer, BASE_URL, CONTOSO, FABRIKAM, MAIL, World, basic};
 
 const GRANT: &str = "grant_type=client_credentials";
 
@@ -41,8 +41,7 @@ async fn of_many_uses_of_an_assertion_at_once_one_counts() {
     let body = job_body(&world, "one");
     let endpoint = endpoint();
     let ask = || world.post(&endpoint, &[], &body);
-    let (a, b, c, d, e, f) = tokio::join!(ask(), ask(), ask(), ask(), ask(), ask());
-    let answers = [a, b, c, d, e, f];
+    let answers: [Answer; 6] = tokio::join!(ask(), ask(), ask(), ask(), ask(), ask()).into();
     let issued = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(issued, 1);
     for refused in answers.iter().filter(|answer| answer.status != 200) {
@@ -143,9 +142,12 @@ async fn credentials_are_read_in_one_way_only() {
     }
     // Every character encoded is still the same client and secret.
     let encoded = |text: &str| {
-        text.bytes()
-            .map(|byte| format!("%{byte:02x}"))
-            .collect::<String>()
+        hex::encode(text)
+            .as_bytes()
+            .chunks(2)
+            .fold(String::new(), |encoded, digits| {
+                format!("{encoded}%{}", std::str::from_utf8(digits).unwrap())
+            })
     };
     let same = basic(&encoded("mail-app"), &encoded(&secret));
     let answer = world.post(&endpoint(), &[("Authorization", &same)], GRANT).await;
