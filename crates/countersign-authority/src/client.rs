@@ -74,7 +74,7 @@ impl ClientError {
     /// What to do next.
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::SecretWeak { .. } => Some("generate one: `openssl rand -base64 32`"),
+            Self::SecretWeak { .. } => Some("generate one: `openssl rand -hex 32`"),
             Self::KeySetInvalid { .. } => Some("the file must be a JWK set: {\"keys\": [...]}"),
             Self::KeySetEmpty { .. } => {
                 Some("give it an ES256, RS256 (2048 bits or more) or EdDSA public key")
