@@ -7,6 +7,7 @@ use std::fmt::{self, Display};
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
+use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 /// More than this many problems are not worth reading.
@@ -43,22 +44,22 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
     while problems.len() < PROBLEMS_MAX {
         let mut table = DeTable::parse(text).map_err(|error| vec![syntax_problem(text, &error)])?;
         for each in &cut {
-            remove_from_table(table.get_mut(), &each.span);
+            remove_from_table(table.get_mut(), each);
         }
         let error = match T::deserialize(Deserializer::from(table)) {
             Ok(value) if problems.is_empty() => return Ok(value),
             Ok(_) => break,
             Err(error) => error,
         };
-        let follows_from_cut = cut
-            .iter()
-            .any(|each| each.name.as_deref() == missing_field(error.message()));
-        if !follows_from_cut {
+        let place = error.span().and_then(|span| find(text, span));
+        // The name of a value that was cut out is missing now, in the same table: not a problem of its own.
+        let table = place.as_ref().map(|found| found.span.clone());
+        let follows =
+            |each: &Cut| each.name.as_deref() == missing_field(error.message()) && each.table == table;
+        if !cut.iter().any(|each| each.name.is_some() && follows(each)) {
             problems.push(problem(text, &error));
         }
-        let Some(found) = error.span().and_then(|span| find(text, span)) else {
-            break;
-        };
+        let Some(found) = place else { break };
         cut.push(found);
     }
     Err(problems)
@@ -91,63 +92,70 @@ pub(crate) fn line_of(text: &str, path: &str) -> Option<usize> {
 /// A node taken out of the document so that the rest can be read.
 struct Cut {
     span: Range<usize>,
+    /// Its key, if it has one.
     name: Option<String>,
+    /// The span of the table that it stood in; absent for the document itself.
+    table: Option<Range<usize>>,
 }
 
 fn find(text: &str, span: Range<usize>) -> Option<Cut> {
     let table = DeTable::parse(text).ok()?;
-    find_in_table(table.get_ref(), &span)
+    find_in_table(table.get_ref(), &span, None)
 }
 
-fn find_in_table(table: &DeTable<'_>, span: &Range<usize>) -> Option<Cut> {
+fn find_in_table(table: &DeTable<'_>, span: &Range<usize>, own: Option<Range<usize>>) -> Option<Cut> {
     table.iter().find_map(|(key, value)| {
-        if key.span() == *span || value.span() == *span {
-            return Some(Cut {
-                span: span.clone(),
-                name: Some(key.get_ref().to_string()),
-            });
+        let here = || Cut {
+            span: span.clone(),
+            name: Some(key.get_ref().to_string()),
+            table: own.clone(),
+        };
+        if key.span() == *span {
+            return Some(here());
         }
-        find_in_value(value.get_ref(), span)
+        // Inside first: an array of tables has the span of its first item.
+        find_in_value(value, span).or_else(|| (value.span() == *span).then(here))
     })
 }
 
-fn find_in_value(value: &DeValue<'_>, span: &Range<usize>) -> Option<Cut> {
-    match value {
-        DeValue::Table(table) => find_in_table(table, span),
+fn find_in_value(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Cut> {
+    match value.get_ref() {
+        DeValue::Table(table) => find_in_table(table, span, Some(value.span())),
         DeValue::Array(array) => array.iter().find_map(|item| {
             if item.span() == *span {
                 return Some(Cut {
                     span: span.clone(),
                     name: None,
+                    table: None,
                 });
             }
-            find_in_value(item.get_ref(), span)
+            find_in_value(item, span)
         }),
         _ => None,
     }
 }
 
-fn remove_from_table(table: &mut DeTable<'_>, span: &Range<usize>) {
-    let found = table
-        .iter()
-        .find(|(key, value)| key.span() == *span || value.span() == *span);
-    if let Some(name) = found.map(|(key, _)| key.get_ref().to_string()) {
-        table.remove(name.as_str());
-        return;
+fn remove_from_table(table: &mut DeTable<'_>, cut: &Cut) {
+    if let Some(name) = &cut.name {
+        let here = table.get_key_value(name.as_str());
+        if here.is_some_and(|(key, value)| key.span() == cut.span || value.span() == cut.span) {
+            table.remove(name.as_str());
+            return;
+        }
     }
     for (_, value) in table.iter_mut() {
-        remove_from_value(value.get_mut(), span);
+        remove_from_value(value.get_mut(), cut);
     }
 }
 
-fn remove_from_value(value: &mut DeValue<'_>, span: &Range<usize>) {
+fn remove_from_value(value: &mut DeValue<'_>, cut: &Cut) {
     match value {
-        DeValue::Table(table) => remove_from_table(table, span),
+        DeValue::Table(table) => remove_from_table(table, cut),
         DeValue::Array(array) => {
             let items = std::mem::replace(array, DeArray::new());
             for mut item in items {
-                if item.span() != *span {
-                    remove_from_value(item.get_mut(), span);
+                if cut.name.is_some() || item.span() != cut.span {
+                    remove_from_value(item.get_mut(), cut);
                     array.push(item);
                 }
             }

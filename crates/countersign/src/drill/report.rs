@@ -125,3 +125,45 @@ fn count(outcomes: &[Outcome], wanted: impl Fn(&Outcome) -> bool) -> usize {
         .filter(|outcome| outcome.is_attack && wanted(outcome))
         .count()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::attack::{Ours, Outcome, Plain};
+    use super::passed;
+
+    fn outcome(is_attack: bool, admitted: bool) -> Outcome {
+        Outcome {
+            id: "x",
+            title: "a case",
+            is_attack,
+            plain: Plain {
+                accepted: true,
+                detail: String::new(),
+            },
+            ours: Ours {
+                admitted,
+                status: 0,
+                rule: None,
+                detail: String::new(),
+            },
+            logged: Value::Null,
+        }
+    }
+
+    #[test]
+    fn one_attack_that_gets_through_fails_the_drill() {
+        assert!(passed(&[outcome(false, true), outcome(true, false)]));
+        assert!(!passed(&[
+            outcome(false, true),
+            outcome(true, false),
+            outcome(true, true)
+        ]));
+    }
+
+    #[test]
+    fn an_honest_user_locked_out_fails_the_drill() {
+        assert!(!passed(&[outcome(false, false), outcome(true, false)]));
+    }
+}

@@ -10,6 +10,7 @@
 )]
 
 mod crash;
+mod drill;
 mod help;
 mod process;
 mod refusals;
