@@ -103,12 +103,12 @@ fn find(text: &str, span: Range<usize>) -> Option<Cut> {
     find_in_table(table.get_ref(), &span, None)
 }
 
-fn find_in_table(table: &DeTable<'_>, span: &Range<usize>, own: Option<Range<usize>>) -> Option<Cut> {
+fn find_in_table(table: &DeTable<'_>, span: &Range<usize>, own: Option<&Range<usize>>) -> Option<Cut> {
     table.iter().find_map(|(key, value)| {
         let here = || Cut {
             span: span.clone(),
             name: Some(key.get_ref().to_string()),
-            table: own.clone(),
+            table: own.cloned(),
         };
         if key.span() == *span {
             return Some(here());
@@ -120,7 +120,7 @@ fn find_in_table(table: &DeTable<'_>, span: &Range<usize>, own: Option<Range<usi
 
 fn find_in_value(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<Cut> {
     match value.get_ref() {
-        DeValue::Table(table) => find_in_table(table, span, Some(value.span())),
+        DeValue::Table(table) => find_in_table(table, span, Some(&value.span())),
         DeValue::Array(array) => array.iter().find_map(|item| {
             if item.span() == *span {
                 return Some(Cut {
