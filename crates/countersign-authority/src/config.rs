@@ -250,7 +250,8 @@ mod tests {
                 {"name":"t","issuer":"/t/{tenantid}"},
                 {"name":"t","issuer":"/u","tenants":[{"id":"x","name":"y"}]},
                 {"name":"v","issuer":"/v/{tenantid}","tenants":[
-                    {"id":"ABC","name":"c"},{"id":"8d6c3a52-6b7e-4f7e-9b51-0a4f5a1c0d01","name":"c"}]}
+                    {"id":"ABC","name":"c"},{"id":"8d6c3a52-6b7e-4f7e-9b51-0a4f5a1c0d01","name":"c"},
+                    {"id":"c1f0b7de-2a94-4c39-8e0a-6d2b9f3e7a02","name":"8d6c3a52-6b7e-4f7e-9b51-0a4f5a1c0d01"}]}
             ]}"#,
             &[
                 "realms[0].name",
@@ -261,6 +262,7 @@ mod tests {
                 "realms[2].tenants",
                 "realms[3].tenants[0].id",
                 "realms[3].tenants[1].name",
+                "realms[3].tenants[2].name",
             ],
         );
     }

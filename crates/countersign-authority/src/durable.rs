@@ -79,14 +79,14 @@ pub(crate) fn create_directory(path: &Path) -> Result<(), FileError> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
-/// Makes an empty file for the owner alone, unless there is a file: somebody else fills it.
+/// Makes an empty file for the owner alone, which somebody else fills. A file that is there already must be private.
 pub(crate) fn create_private(path: &Path) -> Result<(), FileError> {
     let open = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(SECRET_MODE)
         .open(path);
-    open.map(drop).map_err(at(path))
+    refuse_open(&open.map_err(at(path))?, path)
 }
 
 /// Writes a secret so that after a crash the file holds the old bytes or the new ones, never a part.
@@ -114,14 +114,19 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// Reads a secret, unless somebody else could have read or changed it.
 pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let file = open(path)?;
-    let mode = file.metadata().map_err(at(path))?.mode() & 0o7777;
-    if mode & OTHERS != 0 {
-        return Err(FileError::TooOpen {
-            path: path.to_owned(),
-            mode,
-        });
-    }
+    refuse_open(&file, path)?;
     read_open(file, path)
+}
+
+fn refuse_open(file: &File, path: &Path) -> Result<(), FileError> {
+    let mode = file.metadata().map_err(at(path))?.mode() & 0o7777;
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    Err(FileError::TooOpen {
+        path: path.to_owned(),
+        mode,
+    })
 }
 
 /// Reads a file that holds no secret.

@@ -70,6 +70,16 @@ pub enum OpenError {
         /// The base URL of this start.
         given: String,
     },
+    /// The issuer's keys were made for another realm.
+    #[error("{issuer} has keys of the realm {recorded}, not of {given}")]
+    IssuerOfOtherRealm {
+        /// The issuer.
+        issuer: String,
+        /// The realm of its keys.
+        recorded: String,
+        /// The realm of the configuration.
+        given: String,
+    },
     /// The state knows the issuer, but a key file is gone.
     #[error("the keys of {issuer} are missing: no {}", file.display())]
     KeysMissing {
@@ -105,6 +115,7 @@ impl OpenError {
             Self::StateMissing(_) => "state_missing",
             Self::LedgerRolledBack { .. } => "ledger_rolled_back",
             Self::IssuerChanged { .. } => "issuer_changed",
+            Self::IssuerOfOtherRealm { .. } => "issuer_of_other_realm",
             Self::KeysMissing { .. } => "keys_missing",
             Self::Client(error) => error.code(),
             Self::Keyring(error) => error.code(),
@@ -131,6 +142,9 @@ impl OpenError {
             Self::IssuerChanged { .. } => Some(
                 "tokens name the issuer: start with the recorded base URL; to found new issuers, use a new data directory",
             ),
+            Self::IssuerOfOtherRealm { .. } => {
+                Some("keys do not cross realms: give the realm its name back, or give it another issuer path")
+            }
             Self::KeysMissing { .. } => Some(
                 "restore `seal/` and `keys/` from a backup; to replace the keys deliberately, move the whole data directory away: every token of the old keys is then refused",
             ),
@@ -169,6 +183,7 @@ impl Authority {
         let mut keyring = Keyring::new(layout, state, options.ledger.clone());
         keyring.recover().await?;
 
+        refuse_other_realm(&options.config, &base_url, &keyring.state.keys().await?)?;
         let now = (options.clock)();
         let mut issuers = BTreeMap::new();
         for realm in &options.config.realms {
@@ -234,6 +249,24 @@ async fn open_state(layout: &Layout, base_url: &BaseUrl, ledger: &Ledger) -> Res
 
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
+}
+
+/// Asked before anything is made for a realm: its name may be the mistake.
+fn refuse_other_realm(config: &Config, base_url: &BaseUrl, rows: &[KeyRow]) -> Result<(), OpenError> {
+    for realm in &config.realms {
+        for (path, _) in realm.issuer_paths() {
+            let issuer = base_url.join(&path);
+            let foreign = |row: &&KeyRow| row.issuer == issuer && row.realm != realm.name;
+            if let Some(foreign) = rows.iter().find(foreign) {
+                return Err(OpenError::IssuerOfOtherRealm {
+                    recorded: foreign.realm.clone(),
+                    given: realm.name.clone(),
+                    issuer,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn open_realm(keyring: &mut Keyring, realm: &RealmConfig, now: u64) -> Result<(), OpenError> {

@@ -124,10 +124,10 @@ impl Problems {
                 "use a lower-case GUID such as 8d6c3a52-6b7e-4f7e-9b51-0a4f5a1c0d01, once",
             );
             self.check(
-                !tenant.name.is_empty() && names.insert(&tenant.name),
+                !tenant.name.is_empty() && !is_guid(&tenant.name) && names.insert(&tenant.name),
                 || format!("{at}.tenants[{index}].name"),
                 "not a name of its own",
-                "give each tenant of the realm its own name",
+                "give each tenant of the realm its own name, and none that could be another's GUID",
             );
         }
     }

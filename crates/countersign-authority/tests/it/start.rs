@@ -37,22 +37,20 @@ async fn refused(world: World, change: impl FnOnce(&Path)) -> OpenError {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_on_disk_is_private() {
     let world = World::first_run().await;
-    for name in ["seal", "keys", "clients"] {
-        let directory = world.data().join(name);
-        assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o777, 0o700);
-        for file in files(&directory) {
-            assert_eq!(
-                fs::metadata(&file).unwrap().mode() & 0o777,
-                0o600,
-                "{}",
-                file.display()
-            );
-        }
+    world
+        .token(CONTOSO, "mail-app", "grant_type=client_credentials")
+        .await
+        .access_token();
+    let mut seen = BTreeSet::new();
+    check_private(&world.data(), &mut seen);
+    for name in [
+        "authority.lock",
+        "state.sqlite3",
+        "state.sqlite3-wal",
+        "state.sqlite3-shm",
+    ] {
+        assert!(seen.contains(name), "{name}: {seen:?}");
     }
-    assert_eq!(
-        fs::metadata(world.data().join("state.sqlite3")).unwrap().mode() & 0o777,
-        0o600
-    );
     let names: BTreeSet<String> = files(&world.data().join("clients"))
         .iter()
         .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
@@ -65,6 +63,20 @@ async fn everything_on_disk_is_private() {
         "reports-job.jwk",
     ];
     assert!(names.iter().eq(expect.iter()), "{names:?}");
+}
+
+/// Every directory 0700, every file 0600.
+fn check_private(directory: &Path, seen: &mut BTreeSet<String>) {
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!(mode(directory), 0o700, "{}", directory.display());
+    for path in files(directory) {
+        seen.insert(path.file_name().unwrap().to_str().unwrap().to_owned());
+        if path.is_dir() {
+            check_private(&path, seen);
+        } else {
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,6 +240,42 @@ async fn secrets_that_others_can_read_stop_the_start() {
         assert_eq!(error.code(), "permissions_too_open");
         assert!(error.hint().unwrap().contains("chmod 600"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_others_can_write_stops_the_start() {
+    for mode in [0o604, 0o620] {
+        let error = refused(World::first_run().await, |data| {
+            fs::set_permissions(data.join("state.sqlite3"), fs::Permissions::from_mode(mode)).unwrap();
+        });
+        assert_eq!(error.await.code(), "permissions_too_open");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_realm_does_not_take_over_the_keys_of_another() {
+    let directory = World::first_run().await.stop().await;
+    let mut config = Config::first_run();
+    let (first, second) = (config.realms[0].name.clone(), "other".to_owned());
+    config.realms[0].name.clone_from(&second);
+    for client in config.clients.iter_mut().filter(|client| client.realm == first) {
+        client.realm.clone_from(&second);
+    }
+    let error = World::start_in(Arc::clone(&directory), config)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.code(), "issuer_of_other_realm");
+    assert_eq!(
+        error.to_string(),
+        format!("{BASE_URL}/consumer has keys of the realm consumer, not of other")
+    );
+    assert!(!data(directory.path()).join("seal/other.key").exists());
+    World::start_in(directory, Config::first_run())
+        .await
+        .unwrap()
+        .stop()
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
