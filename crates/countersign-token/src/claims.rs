@@ -138,7 +138,7 @@ impl<'de> Visitor<'de> for ClaimsSeed<'_> {
         let mut claims = Claims::default();
         let mut names = Names::new(self.guard);
         while let Some(name) = names.next(&mut map)? {
-            let registered = CLAIMS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            let registered = CLAIMS.iter().find(|(known, _)| json::reads_as(name, known));
             let any = Any {
                 guard: self.guard,
                 depth: 1,
@@ -309,6 +309,8 @@ mod tests {
             r#"{"x":[[{"a":1,"a":2}]]}"#,
             r#"{"tid":"a","TID":"b"}"#,
             r#"{"Exp":1}"#,
+            "{\"i\u{17f}s\":\"a\"}",
+            r#"{"\u017fub":"a"}"#,
         ] {
             assert_eq!(faults(json).1, Some(Reason::ClaimRepeated), "{json}");
         }

@@ -117,7 +117,7 @@ impl<'de> Visitor<'de> for HeaderSeed<'_> {
         let mut header = Header::default();
         let mut names = Names::new(self.guard);
         while let Some(name) = names.next(&mut map)? {
-            let registered = MEMBERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            let registered = MEMBERS.iter().find(|(known, _)| json::reads_as(name, known));
             if registered.is_some_and(|(known, _)| *known != name) {
                 return Err(self.guard.stop(Fault::CaseVariant));
             }
@@ -266,6 +266,10 @@ mod tests {
             (
                 r#"{"alg":"ES256","kid":"k","nonce":"n"}"#,
                 Some(HeaderMemberUnknown),
+            ),
+            (
+                "{\"alg\":\"ES256\",\"kid\":\"k\",\"\u{212a}id\":\"l\"}",
+                Some(HeaderMemberRepeated),
             ),
             (r#"{"alg":"ES256","kid":""}"#, Some(HeaderMemberInvalid)),
             (r#"{"alg":"ES256","kid":7}"#, Some(HeaderMemberInvalid)),

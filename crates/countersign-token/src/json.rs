@@ -63,6 +63,19 @@ pub(crate) fn check(json: &[u8]) -> Result<(), Fault> {
     .map(drop)
 }
 
+/// Whether a lax reader takes `name` for `registered`: some compare without case, and under Unicode's folding (Go's
+/// reader) `ſ` is an `s` and the Kelvin sign a `k`.
+pub(crate) fn reads_as(name: &str, registered: &str) -> bool {
+    let fold = |letter: char| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        _ => letter.to_ascii_lowercase(),
+    };
+    name.eq_ignore_ascii_case(registered)
+        // Both letters are longer than what they fold to.
+        || (name.len() > registered.len() && name.chars().map(fold).eq(registered.chars().map(fold)))
+}
+
 /// The names seen in one object.
 pub(crate) struct Names<'de, 'g> {
     seen: Vec<Cow<'de, str>>,
