@@ -7,6 +7,9 @@
 )]
 
 mod assertions;
+mod corpus;
+mod corpus_claims;
+mod corpus_keys;
 mod explanations;
 mod key_sets;
 mod properties;
