@@ -274,7 +274,7 @@ pub enum KeyFault {
     /// A component is not canonical base64url.
     #[error("a component is not canonical base64url")]
     Base64urlInvalid,
-    /// A coordinate has the wrong length, or the point is not on the curve or of small order.
+    /// A coordinate has the wrong length, or the point is not on the curve (P-256) or of small order (Ed25519).
     #[error("not a point of the curve")]
     PointInvalid,
     /// Below 2048 bits.

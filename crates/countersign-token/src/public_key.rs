@@ -56,7 +56,8 @@ impl PublicKey {
     }
 
     /// An `EdDSA` key from the 32 bytes of an Ed25519 public key. Points of small order are refused: for them anyone
-    /// can make signatures.
+    /// can make signatures. A point off the curve is taken, for the check costs as much as a signature's; no signature
+    /// is ever found to be its own.
     pub fn from_ed25519(bytes: &[u8]) -> Result<Self, KeyFault> {
         if bytes.len() != 32 || is_weak_ed25519(bytes) {
             return Err(KeyFault::PointInvalid);

@@ -325,6 +325,13 @@ fn raw_components_are_checked_too() {
             .collect();
         assert!(PublicKey::from_ed25519(&bytes).is_err(), "{hex}");
     }
+    // About half of these are no points of the curve; none verifies what anyone could make up.
+    for y in 2..40 {
+        let mut bytes = [0; 32];
+        bytes[0] = y;
+        let key = PublicKey::from_ed25519(&bytes).unwrap();
+        assert!(!key.verify(b"message", &[0; 64]) && !key.verify(b"message", &[bytes, [0; 32]].concat()));
+    }
     let key = World::new()
         .key("consumer")
         .record
