@@ -187,7 +187,7 @@ pub struct ForeignIssuer {
     /// The tenants a template may name. Not used with an exact issuer.
     #[serde(default)]
     pub tenants: Vec<String>,
-    /// The token types (`typ`) accepted.
+    /// The token types (`typ`) accepted; an empty text stands for tokens without one, as Okta issues them.
     #[serde(default = "default_token_types")]
     pub token_types: Vec<String>,
     /// The longest time between `iat` and `exp`, in seconds.
@@ -196,7 +196,7 @@ pub struct ForeignIssuer {
     /// How far its clock may differ from ours, in seconds.
     #[serde(default = "default_clock_skew")]
     pub clock_skew_seconds: u64,
-    /// How long its key set is used before it is fetched again, in seconds.
+    /// How long its key set is used before it is fetched again, in seconds: at most a day.
     #[serde(default = "default_refresh")]
     pub refresh_seconds: u64,
     /// How long after a fetch caused by an unknown key identifier the next such fetch may start, in seconds.

@@ -12,6 +12,9 @@ const CLOCK_SKEW_SECONDS_MAX: u64 = 300;
 /// The shortest refresh interval: a provider is asked once every ten seconds at most.
 const REFRESH_SECONDS_MIN: u64 = 10;
 
+/// The longest refresh interval: a day is how long the keys taken out by most providers have been unused.
+const REFRESH_SECONDS_MAX: u64 = 24 * 60 * 60;
+
 /// One thing wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -116,7 +119,17 @@ impl Problems {
         self.words(&format!("{at}.tenants"), &issuer.tenants);
         self.issuer_name(at, issuer);
         self.key_source(at, issuer);
-        self.words(&format!("{at}.token_types"), &issuer.token_types);
+        for (index, name) in issuer.token_types.iter().enumerate() {
+            // An empty text stands for tokens without a type.
+            if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let hint = "a `typ` such as \"at+jwt\", or \"\" for tokens without one";
+                self.add(
+                    &format!("{at}.token_types[{index}]"),
+                    "is not a token type",
+                    Some(hint),
+                );
+            }
+        }
         if issuer.token_types.is_empty() {
             let hint = "leave the key out for [\"at+jwt\"]";
             self.add(
@@ -201,6 +214,10 @@ impl Problems {
         if issuer.refresh_seconds < REFRESH_SECONDS_MIN {
             let hint = "at least 10: the provider's server is not yours";
             self.add(&format!("{at}.refresh_seconds"), "is too short", Some(hint));
+        }
+        if issuer.refresh_seconds > REFRESH_SECONDS_MAX {
+            let hint = "at most 86400, a day: keys taken out would live on";
+            self.add(&format!("{at}.refresh_seconds"), "is too long", Some(hint));
         }
         if issuer.unknown_key_cooldown_seconds == 0 {
             let hint = "at least 1: otherwise every invented key identifier causes a request";
@@ -317,6 +334,17 @@ mod tests {
                 "issuers[0].unknown_key_cooldown_seconds",
                 "issuers[0].stale_max_seconds",
             ],
+        );
+        check(
+            &issuer(json!({"discovery": true, "token_types": ["JWT", ""]})),
+            &[],
+        );
+        check(
+            &issuer(json!({
+                "discovery": true, "token_types": ["JWT", "a b"], "refresh_seconds": u64::MAX, "stale_max_seconds": u64::MAX,
+                "unknown_key_cooldown_seconds": u64::MAX, "lifetime_max_seconds": u64::MAX,
+            })),
+            &["issuers[0].token_types[1]", "issuers[0].refresh_seconds"],
         );
         let twice = issuer(json!({"discovery": true}))["issuers"][0].clone();
         check(

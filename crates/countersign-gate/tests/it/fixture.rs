@@ -91,8 +91,12 @@ impl Issuer {
             .as_object_mut()
             .unwrap()
             .retain(|_, value| !value.is_null());
-        let header = json!({"alg": "ES256", "kid": kid, "typ": "at+jwt"});
-        let input = format!("{}.{}", encode(&header), encode(&claims));
+        self.signed(&json!({"alg": "ES256", "kid": kid, "typ": "at+jwt"}), &claims)
+    }
+
+    /// Signs whatever it is told to.
+    pub(crate) fn signed(&self, header: &Value, claims: &Value) -> String {
+        let input = format!("{}.{}", encode(header), encode(claims));
         let signature = self.key.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }

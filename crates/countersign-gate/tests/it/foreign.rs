@@ -4,7 +4,7 @@ use std::time::Duration;
 use countersign_gate::{Config, Gate, GateOptions, StartError};
 use serde_json::{Value, json};
 
-use crate::fixture::{Issuer, MAIL, Stack};
+use crate::fixture::{Issuer, MAIL, NOW, Stack};
 use crate::provider::Provider;
 
 const COOLDOWN: u64 = 30;
@@ -76,6 +76,20 @@ async fn provenance_can_be_required_of_a_foreign_issuer() {
     stack
         .check("mail", &issuer.token(&json!({})), 401, Some("never_issued"))
         .await;
+}
+
+#[tokio::test]
+async fn tokens_without_a_type_pass_where_they_are_expected() {
+    for (types, status, reason) in [
+        (json!(["at+jwt", ""]), 200, None),
+        (json!(["at+jwt", "JWT"]), 401, Some("token_type_mismatch")),
+    ] {
+        let (provider, issuer, stack) = trusted(&json!({"token_types": types})).await;
+        let claims =
+            json!({"iss": provider.url, "sub": "alice", "aud": MAIL, "iat": NOW - 10, "exp": NOW + 600});
+        let token = issuer.signed(&json!({"alg": "ES256", "kid": issuer.kid}), &claims);
+        stack.check("mail", &token, status, reason).await;
+    }
 }
 
 /// A provider that misbehaves like this is not trusted, and the health page says why.
@@ -259,7 +273,7 @@ async fn stale_keys_count_for_a_while() {
     let (provider, issuer, stack) = trusted(&json!({})).await;
     settled(&stack).await;
     provider.change(|script| script.status = 503);
-    let lasting = |seconds: u64| issuer.token(&json!({"exp": crate::fixture::NOW + seconds}));
+    let lasting = |seconds: u64| issuer.token(&json!({"exp": NOW + seconds}));
     fetch_again(&stack, &issuer, 500).await;
     stack.check("mail", &lasting(2000), 200, None).await;
     let (_, health) = stack.health().await;
