@@ -25,9 +25,23 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Reason> {
     Ok(token)
 }
 
-/// Whether a query carries a token where RFC 6750 section 2.3 would have it. Such a token is never read.
+/// Whether a query carries a token where RFC 6750 section 2.3 would have it, in any spelling that a service may read
+/// as that. Such a token is never read.
 pub(crate) fn query_carries_token(query: &[u8]) -> bool {
-    url::form_urlencoded::parse(query).any(|(name, _)| name == "access_token")
+    // Older readers separate by `;` too.
+    query
+        .split(|byte| *byte == b';')
+        .flat_map(url::form_urlencoded::parse)
+        .any(|(name, _)| reads_as_access_token(name.trim_start()))
+}
+
+/// .NET compares names without case; PHP makes an underscore of `.`, ` ` and `[`.
+fn reads_as_access_token(name: &str) -> bool {
+    let fold = |byte: u8| match byte {
+        b'.' | b' ' | b'[' => b'_',
+        _ => byte.to_ascii_lowercase(),
+    };
+    name.bytes().map(fold).eq(*b"access_token")
 }
 
 #[cfg(test)]
@@ -75,8 +89,28 @@ mod tests {
 
     #[test]
     fn a_token_in_the_query_is_noticed() {
-        assert!(query_carries_token(b"a=b&access_token=x"));
-        assert!(query_carries_token(b"access%5Ftoken=x"));
-        assert!(!query_carries_token(b"a=access_token"));
+        for query in [
+            "a=b&access_token=x",
+            "access_token",
+            "access%5Ftoken=x",
+            "%61ccess_token=x",
+            "a=b;access_token=x",
+            "Access_Token=x",
+            "access.token=x",
+            "access+token=x",
+            "access[token=x",
+            "+access_token=x",
+        ] {
+            assert!(query_carries_token(query.as_bytes()), "{query}");
+        }
+        for query in [
+            "a=access_token",
+            "access_token2=x",
+            "xaccess_token=x",
+            "a=%3Baccess_token=x",
+            "",
+        ] {
+            assert!(!query_carries_token(query.as_bytes()), "{query}");
+        }
     }
 }

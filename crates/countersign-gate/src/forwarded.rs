@@ -20,11 +20,11 @@ pub(crate) struct Forwarded {
 }
 
 impl Forwarded {
-    /// The query of the original request: the service behind may read a token from it that nobody checked.
-    pub(crate) fn query(dialect: Dialect, headers: &HeaderMap) -> Option<&[u8]> {
-        let uri = only(headers, family(dialect).uri)?.as_bytes();
-        let (_, query) = uri.split_at_checked(uri.iter().position(|byte| *byte == b'?')?)?;
-        query.get(1..)
+    /// The query of the original request: the service behind may read a token from it that nobody checked. Of several
+    /// headers every one counts, for one of them is the request's.
+    pub(crate) fn queries(dialect: Dialect, headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+        let uris = headers.get_all(family(dialect).uri).iter();
+        uris.filter_map(|uri| uri.as_bytes().splitn(2, |byte| *byte == b'?').nth(1))
     }
 
     /// Reads the header family of one dialect and is deaf to all others: nginx passes a caller's
@@ -159,11 +159,9 @@ mod tests {
     #[test]
     fn the_query_is_that_of_the_same_family() {
         let headers = headers(EVERY_FAMILY);
-        assert_eq!(
-            Forwarded::query(Dialect::Nginx, &headers),
-            Some(&b"access_token=abc"[..])
-        );
-        assert_eq!(Forwarded::query(Dialect::Caddy, &headers), None);
+        let queries = |dialect| Forwarded::queries(dialect, &headers).collect::<Vec<_>>();
+        assert_eq!(queries(Dialect::Nginx), [b"access_token=abc"]);
+        assert!(queries(Dialect::Caddy).is_empty());
     }
 
     #[test]

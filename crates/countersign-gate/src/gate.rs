@@ -161,12 +161,9 @@ impl Inner {
         let (resource, mode) = self.resource(request.query)?;
         decision.resource = Some(resource.name.clone());
         decision.mode = Some(*mode);
-        let original = Forwarded::query(self.config.dialect, request.headers);
-        if [request.query.map(str::as_bytes), original]
-            .into_iter()
-            .flatten()
-            .any(query_carries_token)
-        {
+        let mut queries =
+            Forwarded::queries(self.config.dialect, request.headers).chain(request.query.map(str::as_bytes));
+        if queries.any(query_carries_token) {
             return Err(Reason::TokenInQuery);
         }
         let text = bearer(request.headers)?;

@@ -83,6 +83,12 @@ async fn there_is_one_place_for_the_token() {
         ("x-original-uri", original.as_str()),
     ];
     check(&stack, MAIL, &both, 401, Some("token_in_query")).await;
+    let hidden = [
+        ("authorization", bearer.as_str()),
+        ("X-Original-Uri", "/inbox"),
+        ("x-original-uri", "/inbox?a=b;Access_Token=x"),
+    ];
+    check(&stack, MAIL, &hidden, 401, Some("token_in_query")).await;
     assert!(
         !stack.raw_log().contains(token.rsplit_once('.').unwrap().1),
         "the signature is in the log"
