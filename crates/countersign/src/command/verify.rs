@@ -20,11 +20,15 @@ const LINE_BYTES_MAX: u64 = 64 * 1024;
 
 pub(crate) fn run(arguments: &Verify, printer: Printer) -> Result<Exit, Failure> {
     let policy = Policy::load(&arguments.policy)?;
+    let name = arguments.resource.as_deref();
     if let Some(file) = &arguments.batch {
+        // A line may lack a resource that exists; a name mistyped here would refuse all of them.
+        if name.is_some() && policy.resource(name).is_none() {
+            return Err(unknown_resource(name, &policy));
+        }
         return batch(file, arguments, &policy, printer);
     }
     let token = token_text(arguments.token.as_deref().unwrap_or("-"))?;
-    let name = arguments.resource.as_deref();
     let resource = policy
         .resource(name)
         .ok_or_else(|| unknown_resource(name, &policy))?;
@@ -113,8 +117,8 @@ fn print(explanation: &Explanation, with_steps: bool, printer: Printer) {
             printer.line(&format!(
                 "{}  {} of {}",
                 printer.paint(Tone::Good, "admit"),
-                token.subject(),
-                token.issuer()
+                visible(token.subject()),
+                visible(token.issuer())
             ));
             printer.line(&format!(
                 "       realm {}, key {}, fingerprint {}",
@@ -134,6 +138,12 @@ fn print(explanation: &Explanation, with_steps: bool, printer: Printer) {
             printer.line(&format!("       what to do: {}", refusal.reason.remedy()));
         }
     }
+}
+
+/// A token's text without any character that a terminal could take for a command: the issuer signs it, we print it.
+fn visible(text: &str) -> String {
+    let visible = |each: char| if each.is_control() { '\u{fffd}' } else { each };
+    text.chars().map(visible).collect()
 }
 
 fn step_line(step: &countersign_token::Step, printer: Printer) -> String {
@@ -176,6 +186,12 @@ struct Item {
     _request: Option<Value>,
 }
 
+/// What is read of a line that is not an [`Item`], so that its answer can be told from others.
+#[derive(Debug, Deserialize)]
+struct Named {
+    id: Value,
+}
+
 /// Every line gets a line, in order; a line that cannot be read is refused with `request_malformed`.
 fn batch(file: &Path, arguments: &Verify, policy: &Policy, printer: Printer) -> Result<Exit, Failure> {
     let unreadable = |error: std::io::Error| {
@@ -194,36 +210,40 @@ fn batch(file: &Path, arguments: &Verify, policy: &Policy, printer: Printer) -> 
     let default_now = arguments.at.unwrap_or_else(clock::now);
     let mut all_admitted = true;
     while let Some(line) = next_line(&mut reader).map_err(unreadable)? {
-        let body = judge_line(&line, default_now, arguments.resource.as_deref(), policy);
+        let body = match line {
+            Some(line) => judge_line(&line, default_now, arguments.resource.as_deref(), policy),
+            None => malformed("longer than 64 KiB", Value::Null),
+        };
         all_admitted &= body.get("decision") == Some(&json!("admit"));
         printer.document(&body);
     }
     Ok(if all_admitted { Exit::Done } else { Exit::Refused })
 }
 
-/// The next line, cut at the limit: what is left of a longer one is skipped, so that it still gets one answer.
-fn next_line(reader: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
+/// The next line without its end, or `Some(None)` for one that is too long: it is skipped and still gets one answer.
+fn next_line(reader: &mut impl BufRead) -> std::io::Result<Option<Option<Vec<u8>>>> {
     let mut line = Vec::new();
-    if reader
+    let read = reader
         .by_ref()
-        .take(LINE_BYTES_MAX)
-        .read_until(b'\n', &mut line)?
-        == 0
-    {
+        .take(LINE_BYTES_MAX + 1)
+        .read_until(b'\n', &mut line)?;
+    if read == 0 {
         return Ok(None);
     }
-    if line.last() != Some(&b'\n') {
-        reader.skip_until(b'\n')?;
+    if line.pop_if(|byte| *byte == b'\n').is_some() || read as u64 <= LINE_BYTES_MAX {
+        return Ok(Some(Some(line)));
     }
-    Ok(Some(line))
+    reader.skip_until(b'\n')?;
+    Ok(Some(None))
 }
 
 fn judge_line(line: &[u8], default_now: u64, default_resource: Option<&str>, policy: &Policy) -> Value {
     let item: Item = match serde_json::from_slice(line) {
         Ok(item) => item,
         Err(error) => {
-            let detail = format!("not a batch line (column {})", error.column());
-            return with_id(refused(Reason::RequestMalformed, &detail), Value::Null);
+            let named = serde_json::from_slice::<Named>(line);
+            let id = named.map_or(Value::Null, |named| named.id);
+            return malformed(&format!("not a batch line (column {})", error.column()), id);
         }
     };
     let name = item.resource.as_deref().or(default_resource);
@@ -242,9 +262,49 @@ fn judge_line(line: &[u8], default_now: u64, default_resource: Option<&str>, pol
     with_id(decision(&result), item.id)
 }
 
+fn malformed(detail: &str, id: Value) -> Value {
+    with_id(refused(Reason::RequestMalformed, detail), id)
+}
+
 fn with_id(mut body: Value, id: Value) -> Value {
     if let Some(members) = body.as_object_mut() {
         members.insert("id".to_owned(), id);
     }
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LINE_BYTES_MAX, next_line, visible};
+
+    #[test]
+    fn every_line_is_one_line_however_long_it_is() {
+        let longest = vec![b'x'; usize::try_from(LINE_BYTES_MAX).unwrap()];
+        let mut input = Vec::new();
+        for line in [
+            b"a".as_slice(),
+            b"",
+            &longest,
+            &[&longest[..], b"y"].concat(),
+            b"b\r",
+            &longest,
+        ] {
+            input.extend_from_slice(line);
+            input.push(b'\n');
+        }
+        input.pop();
+        let mut reader = input.as_slice();
+        let mut lengths = Vec::new();
+        while let Some(line) = next_line(&mut reader).unwrap() {
+            lengths.push(line.map(|line| line.len()));
+        }
+        let full = Some(longest.len());
+        assert_eq!(lengths, [Some(1), Some(0), full, None, Some(2), full]);
+        assert_eq!(next_line(&mut [].as_slice()).unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        assert_eq!(visible("a\u{1b}[2Jb\u{9b}\n"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
+    }
 }
