@@ -29,7 +29,7 @@ impl Policy {
     /// Reads the policy and every key file that it names; all problems in one failure.
     pub(crate) fn load(file: &Path) -> Result<Self, Failure> {
         let text = read_text(file)?;
-        let written: PolicyFile = read(&text).map_err(|problems| refused(file, &problems))?;
+        let written: PolicyFile = read(&text).map_err(|problems| unusable(file, &problems))?;
         let directory = file.parent().unwrap_or_else(|| Path::new("."));
         let gate = countersign_gate::Config {
             issuers: written.issuers,
@@ -39,10 +39,17 @@ impl Policy {
         let mut problems = gate.validate();
         let mut records = Vec::new();
         for (index, issuer) in gate.issuers.iter().enumerate() {
-            match record(issuer, directory) {
+            // An unreadable name is among the problems already.
+            let Ok(name) = IssuerName::parse(&issuer.issuer) else {
+                continue;
+            };
+            match record(issuer, name, directory) {
                 Ok(record) => records.push(record),
                 Err((message, hint)) => {
-                    let path = format!("issuers[{index}].jwks_file");
+                    let entry = format!("issuers[{index}]");
+                    // The gate would point at discovery, which is not for offline.
+                    problems.retain(|problem| problem.path != entry);
+                    let path = format!("{entry}.jwks_file");
                     problems.push(countersign_gate::Problem {
                         path,
                         message,
@@ -52,10 +59,11 @@ impl Policy {
             }
         }
         if !problems.is_empty() {
-            return Err(refused(file, &located(&text, problems)));
+            return Err(unusable(file, &located(&text, problems)));
         }
         let registry = Registry::new(records).map_err(|error| {
             Failure::usage("policy_contradictory", format!("{}: {error}", file.display()))
+                .maybe_hint(error.hint())
         })?;
         let resources = gate.resources.iter().map(ResourceConfig::to_resource).collect();
         Ok(Self { registry, resources })
@@ -80,8 +88,18 @@ impl Policy {
     }
 }
 
+/// As for a config, but `config check` is not for policies.
+fn unusable(file: &Path, problems: &[Problem]) -> Failure {
+    refused(file, problems)
+        .hint("correct them and verify again; the keys are those of [[gate.issuers]] and [[gate.resources]]")
+}
+
 /// Reads an issuer's key file. A bad key in it is left out, as everywhere; a file without a good one is refused.
-fn record(issuer: &ForeignIssuer, directory: &Path) -> Result<IssuerRecord, (String, &'static str)> {
+fn record(
+    issuer: &ForeignIssuer,
+    name: IssuerName,
+    directory: &Path,
+) -> Result<IssuerRecord, (String, &'static str)> {
     let file = issuer.jwks_file.as_ref().ok_or((
         "is missing".to_owned(),
         "verify works offline: save the issuer's key set and name the file here",
@@ -93,8 +111,6 @@ fn record(issuer: &ForeignIssuer, directory: &Path) -> Result<IssuerRecord, (Str
             "name a file that you may read",
         )
     })?;
-    let name = IssuerName::parse(&issuer.issuer)
-        .map_err(|error| (error.to_string(), "correct the issuer of this entry"))?;
     let metadata = match issuer.key_metadata {
         countersign_gate::config::KeyMetadata::Declared => KeyMetadata::Declared,
         countersign_gate::config::KeyMetadata::Assumed => KeyMetadata::Assumed,
