@@ -14,3 +14,4 @@ mod drill;
 mod help;
 mod process;
 mod refusals;
+mod verify;
