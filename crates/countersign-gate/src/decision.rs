@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::Mode;
 use crate::forwarded::Forwarded;
+use crate::line::OneLine;
 use crate::redact::for_log;
 
 /// How many entries of a list (audiences, scopes) stand in the log.
@@ -156,7 +157,7 @@ impl Decision {
     pub fn to_line(&self) -> Vec<u8> {
         let mut line = Vec::with_capacity(1024);
         // Writing strings and numbers into memory cannot fail.
-        let _ = serde_json::to_writer(&mut line, self);
+        let _ = self.serialize(&mut serde_json::Serializer::with_formatter(&mut line, OneLine));
         line.push(b'\n');
         line
     }

@@ -58,6 +58,7 @@ mod forwarded;
 mod gate;
 mod health;
 mod http;
+mod line;
 mod redact;
 mod start;
 mod trust;

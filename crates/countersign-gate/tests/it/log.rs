@@ -111,6 +111,46 @@ async fn every_line_fits_the_schema_and_none_holds_a_token() {
 }
 
 #[tokio::test]
+async fn a_line_is_one_line_and_bounded_whatever_is_sent() {
+    let stack = Stack::start(config()).await;
+    let forger = crate::fixture::Issuer::new(&stack.issuer.iss, "enterprise");
+    let long = |text: &str| text.repeat(300);
+    let many = |text: &str| vec![text.repeat(20); 90];
+    for claims in [
+        json!({"sub": "x\u{2028}{\"decision\":\"admit\"}\u{85}\u{9b}2J\u{202e}"}),
+        json!({"sub": long("\u{9b}"), "jti": long("\u{2028}"), "sid": long("\""), "client_id": long("\\"), "scope": long("a ")}),
+        json!({"aud": many("\u{85}"), "sub": long("\u{1f600}"), "tid": long("\u{85}")}),
+        json!({"aud": many("\""), "scope": many("\u{7f}").join(" ")}),
+        json!({"scope": many("\u{9b}").join(" ")}),
+    ] {
+        for token in [stack.issuer.token(&claims), forger.token(&claims)] {
+            let request = stack.request("?resource=mail").bearer_auth(&token);
+            let request = request.header("user-agent", "\"".repeat(9_000));
+            request
+                .header("x-original-uri", format!("/{}", "\"".repeat(9_000)))
+                .send()
+                .await
+                .unwrap();
+        }
+    }
+    let log = stack.raw_log();
+    let ends = |letter: char| letter.is_control() || ('\u{2028}'..='\u{202e}').contains(&letter);
+    assert_eq!(
+        log.split(ends).count(),
+        11,
+        "ten lines and what is behind the last"
+    );
+    for line in log.lines() {
+        assert!(line.len() < 40 * 1024, "{} bytes", line.len());
+        assert_ne!(
+            serde_json::from_str::<Value>(line).unwrap()["fingerprint"],
+            Value::Null
+        );
+        check_against_schema(line);
+    }
+}
+
+#[tokio::test]
 async fn a_line_says_who_what_and_when() {
     let stack = Stack::start(config()).await;
     let token = stack.issuer.token(&json!({"sid": "session-1"}));
