@@ -211,8 +211,8 @@ fn batch(file: &Path, arguments: &Verify, policy: &Policy, printer: Printer) -> 
     let mut all_admitted = true;
     while let Some(line) = next_line(&mut reader).map_err(unreadable)? {
         let body = match line {
-            Some(line) => judge_line(&line, default_now, arguments.resource.as_deref(), policy),
-            None => malformed("longer than 64 KiB", Value::Null),
+            Line::Whole(line) => judge_line(&line, default_now, arguments.resource.as_deref(), policy),
+            Line::TooLong => malformed("longer than 64 KiB", Value::Null),
         };
         all_admitted &= body.get("decision") == Some(&json!("admit"));
         printer.document(&body);
@@ -220,8 +220,16 @@ fn batch(file: &Path, arguments: &Verify, policy: &Policy, printer: Printer) -> 
     Ok(if all_admitted { Exit::Done } else { Exit::Refused })
 }
 
-/// The next line without its end, or `Some(None)` for one that is too long: it is skipped and still gets one answer.
-fn next_line(reader: &mut impl BufRead) -> std::io::Result<Option<Option<Vec<u8>>>> {
+/// A line of a batch.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    /// Without its end.
+    Whole(Vec<u8>),
+    /// Skipped, and answered all the same.
+    TooLong,
+}
+
+fn next_line(reader: &mut impl BufRead) -> std::io::Result<Option<Line>> {
     let mut line = Vec::new();
     let read = reader
         .by_ref()
@@ -231,10 +239,10 @@ fn next_line(reader: &mut impl BufRead) -> std::io::Result<Option<Option<Vec<u8>
         return Ok(None);
     }
     if line.pop_if(|byte| *byte == b'\n').is_some() || read as u64 <= LINE_BYTES_MAX {
-        return Ok(Some(Some(line)));
+        return Ok(Some(Line::Whole(line)));
     }
     reader.skip_until(b'\n')?;
-    Ok(Some(None))
+    Ok(Some(Line::TooLong))
 }
 
 fn judge_line(line: &[u8], default_now: u64, default_resource: Option<&str>, policy: &Policy) -> Value {
@@ -275,7 +283,7 @@ fn with_id(mut body: Value, id: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINE_BYTES_MAX, next_line, visible};
+    use super::{LINE_BYTES_MAX, Line, next_line, visible};
 
     #[test]
     fn every_line_is_one_line_however_long_it_is() {
@@ -296,7 +304,10 @@ mod tests {
         let mut reader = input.as_slice();
         let mut lengths = Vec::new();
         while let Some(line) = next_line(&mut reader).unwrap() {
-            lengths.push(line.map(|line| line.len()));
+            lengths.push(match line {
+                Line::Whole(line) => Some(line.len()),
+                Line::TooLong => None,
+            });
         }
         let full = Some(longest.len());
         assert_eq!(lengths, [Some(1), Some(0), full, None, Some(2), full]);
