@@ -6,6 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
+/// Ends a part of a line. Not only a line feed: if nothing but that was missing, the line would be whole now and
+/// tell of an admission that was taken back.
+const TORN_LINE_END: &[u8] = b"~\n";
+
 /// The decision log: one JSON object a line, appended with one write before the answer is released.
 ///
 /// What was answered is in the kernel's hands, so a killed process loses nothing; a power cut may lose the
@@ -83,10 +87,7 @@ impl DecisionLog {
 impl Inner {
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
         if self.torn {
-            let mut ended = Vec::with_capacity(line.len().saturating_add(1));
-            ended.push(b'\n');
-            ended.extend_from_slice(line);
-            return self.write_once(&ended);
+            return self.write_once(&[TORN_LINE_END, line].concat());
         }
         self.write_once(line)
     }
@@ -151,8 +152,22 @@ mod tests {
         log.append(b"{\"b\":2}\n").unwrap();
         assert_eq!(
             std::fs::read(&path).unwrap(),
-            b"{}\n{\"a\":\n{\"b\":1}\n{\"b\":2}\n"
+            b"{}\n{\"a\":~\n{\"b\":1}\n{\"b\":2}\n"
         );
+    }
+
+    #[test]
+    fn a_line_that_lacks_its_end_only_does_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        File::create(&path).unwrap().write_all(b"{\"a\":1}").unwrap();
+        DecisionLog::open(&path).unwrap().append(b"{\"b\":1}\n").unwrap();
+        let log = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = log
+            .lines()
+            .map(serde_json::from_str::<serde_json::Value>)
+            .collect();
+        assert!(matches!(lines.as_slice(), [Err(_), Ok(_)]), "{log}");
     }
 
     #[test]
