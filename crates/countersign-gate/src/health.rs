@@ -10,12 +10,13 @@ use crate::gate::Gate;
 /// The health page: what the gate's next decisions will rest on.
 #[derive(Debug, Serialize)]
 pub(crate) struct Health {
-    /// `ok`; `degraded` when some requests are refused for want of keys or the ledger; `refusing` when all are.
+    /// `ok`; `degraded` when some requests are refused for want of keys or the ledger, or denials do not arrive;
+    /// `refusing` when all are refused.
     status: &'static str,
     gate: String,
     /// The number of the trust bundle in force.
     bundle: Option<u64>,
-    /// Why configured issuers are left out, if they are.
+    /// Why configured issuers are left out, if they are, or that no new bundle can come (`bundle_stopped`).
     trust_problem: Option<&'static str>,
     ledger: LedgerHealth,
     issuers: Vec<IssuerHealth>,
@@ -80,7 +81,10 @@ impl Health {
             .resources
             .iter()
             .any(|resource| resource.mode != Mode::Off);
-        let complete = trust.problem.is_none()
+        // A closed channel does not undo what was denied before, so the gate goes on with what it knows.
+        let stopped = (!gate.trust().is_following()).then_some("bundle_stopped");
+        let trust_problem = trust.problem.or(stopped);
+        let complete = trust_problem.is_none()
             && (ledger.state == "following" || !asks_ledger)
             && issuers.iter().all(|issuer| issuer.state == "ok");
         let status = match (decision_log.state, complete) {
@@ -92,7 +96,7 @@ impl Health {
             status,
             gate: gate.config().name.clone(),
             bundle: trust.bundle,
-            trust_problem: trust.problem,
+            trust_problem,
             ledger,
             issuers,
             decision_log,

@@ -115,6 +115,13 @@ impl TrustKeeper {
         Trust::new(Registry::default(), in_force, seen, &[], Some(error.code()))
     }
 
+    /// Whether new bundles can still come. Without an authority there are none to come, and none is missing.
+    pub(crate) fn is_following(&self) -> bool {
+        self.bundle
+            .as_ref()
+            .is_none_or(|bundle| bundle.has_changed().is_ok())
+    }
+
     /// The foreign issuer of this record, if it is one.
     pub(crate) fn foreign(&self, trust: &Trust, record: &IssuerRecord) -> Option<&Arc<ForeignKeys>> {
         self.foreign.get(*trust.foreign.get(record.issuer.as_str())?)
@@ -189,6 +196,9 @@ impl TrustKeeper {
         while bundle.changed().await.is_ok() {
             let _ = self.current();
         }
+        tracing::error!(
+            "the authority publishes no more: the last trust bundle stays in force, denials do not arrive"
+        );
     }
 }
 

@@ -128,6 +128,57 @@ async fn a_revocation_counts_from_the_moment_it_is_published() {
 }
 
 #[tokio::test]
+async fn a_revocation_outlives_the_authority() {
+    let mut stack = Stack::start(config()).await;
+    let token = stack.issuer.token(&json!({}));
+    let other = Issuer::new("https://other.example", "enterprise");
+    let issuers = vec![stack.issuer.record("revoked"), other.record("active")];
+    stack
+        .bundle
+        .send_replace(Arc::new(TrustBundle { number: 8, issuers }));
+    // The authority goes, and with it the channel. Nobody asked since it published.
+    drop(std::mem::replace(
+        &mut stack.bundle,
+        tokio::sync::watch::channel(Arc::default()).0,
+    ));
+    stack.check("unasked", &token, 401, Some("key_revoked")).await;
+    stack.check("unasked", &other.token(&json!({})), 200, None).await;
+    let (status, health) = stack.health().await;
+    assert_eq!((status, &health["status"]), (200, &json!("degraded")));
+    assert_eq!(health["trust_problem"], "bundle_stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_request_sees_trust_older_than_what_was_published_before_it() {
+    let stack = Arc::new(Stack::start(config()).await);
+    let token = stack.issuer.token(&json!({}));
+    // Others make the trust anew all the time.
+    let mut askers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (stack, token) = (Arc::clone(&stack), token.clone());
+        askers.spawn(async move {
+            loop {
+                stack.ask("unasked", &token).await;
+            }
+        });
+    }
+    for number in 8..108 {
+        let (state, status) = if number % 2 == 0 {
+            ("revoked", 401)
+        } else {
+            ("active", 200)
+        };
+        let issuers = vec![stack.issuer.record(state)];
+        stack
+            .bundle
+            .send_replace(Arc::new(TrustBundle { number, issuers }));
+        let response = stack.ask("unasked", &token).await;
+        assert_eq!(response.status().as_u16(), status, "bundle {number}");
+    }
+    askers.abort_all();
+}
+
+#[tokio::test]
 async fn a_key_of_another_realm_is_the_alarm() {
     let stack = Stack::start(config()).await;
     let consumer = Issuer::new("https://consumer.example", "consumer");
