@@ -58,6 +58,7 @@ pub(crate) fn run(run: &mut Run) {
         Ok(String::new())
     });
     let built = run.step("first-run: release build", |log| {
+        seed(log)?;
         let mut build = in_clone(&clone, limited(BUILD_SECONDS, "cargo"));
         log.run(build.args(["build", "--release", "--bin", "countersign"]))?;
         Ok(String::new())
@@ -75,12 +76,29 @@ pub(crate) fn run(run: &mut Run) {
     }
 }
 
-/// Runs in the clone, with the target folder shared: what is built once serves every area.
+/// Runs in the clone, with a target folder of its own. The checkout's would do harm: cargo tells clones apart by the
+/// age of their files alone, and would afterwards take what was built here for the checkout's.
 fn in_clone(clone: &Path, mut command: std::process::Command) -> std::process::Command {
     command
         .current_dir(clone)
-        .env("CARGO_TARGET_DIR", workspace::target_directory());
+        .env("CARGO_TARGET_DIR", target_directory());
     command
+}
+
+/// Kept between runs, so that the dependencies are built once.
+fn target_directory() -> std::path::PathBuf {
+    workspace::target_directory().join("xtask/first-run")
+}
+
+/// The first time, the dependencies that the checkout has already built are copied.
+fn seed(log: &Log) -> Result<()> {
+    let built = workspace::target_directory().join("release");
+    let own = target_directory();
+    std::fs::create_dir_all(&own).with_context(|| format!("cannot create {}", own.display()))?;
+    if built.is_dir() && !own.join("release").exists() {
+        log.run(command("cp").arg("-a").arg(built).arg(own))?;
+    }
+    Ok(())
 }
 
 fn serve(scratch: &Scratch, clone: &Path, log: &Log) -> Result<String> {

@@ -27,7 +27,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [AREA…] [--kills N]           run everything with the real components, or only some areas:
-                                     tidy lint rust deny fuzz first-run peers crash
+                                     tidy lint rust deny fuzz peers first-run crash
   tidy [--json]                      the house rules
   docs [--check]                     write docs/configuration.md from the sources, or only compare
   bench [token|ledger|gate] [--json] [--write]

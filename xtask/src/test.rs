@@ -15,8 +15,8 @@ const AREAS: &[(&str, Area)] = &[
     ("rust", |run, _| rust(run)),
     ("deny", |run, _| deny::run(run)),
     ("fuzz", |run, _| fuzz::run(run)),
-    ("first-run", |run, _| first_run::run(run)),
     ("peers", |run, _| peers::run(run)),
+    ("first-run", |run, _| first_run::run(run)),
     ("crash", crash),
 ];
 
@@ -75,14 +75,12 @@ fn tidy_area(run: &mut Run) {
 }
 
 fn lint(run: &mut Run) {
-    for (name, manifest) in [
-        ("lint: cargo fmt", "Cargo.toml"),
-        ("lint: cargo fmt, fuzz", "fuzz/Cargo.toml"),
-    ] {
-        let mut format = cargo(120);
-        format.args(["fmt", "--check", "--manifest-path", manifest]);
-        run.command(name, format);
-    }
+    let mut format = cargo(120);
+    format.args(["fmt", "--check"]);
+    run.command("lint: cargo fmt", format);
+    let mut format = cargo(120);
+    format.args(["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]);
+    run.command("lint: cargo fmt, fuzz", format);
     for lane in lanes() {
         let mut clippy = cargo(1200);
         clippy

@@ -6,10 +6,12 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The folder that holds the root manifest.
+/// The folder that holds the root manifest. Asked at run time: a program built in one clone may be taken for that of
+/// another when they share a target folder.
 pub(crate) fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_path_buf()
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
+    let manifest = manifest.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    manifest.parent().unwrap_or(&manifest).to_path_buf()
 }
 
 /// Where cargo puts its results, as cargo itself decides it.
