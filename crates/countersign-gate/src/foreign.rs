@@ -1,15 +1,15 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use countersign_token::{IssuerName, IssuerRecord, KeyContext, KeyRecord, KeySet, KeyState, Thumbprint};
+use countersign_token::{IssuerName, IssuerRecord, KeyContext, KeyRecord, KeySet, KeyState};
 use tokio::sync::watch;
 
 use crate::config::{ForeignIssuer, KeyMetadata};
 use crate::fetch::{FetchError, KeySource};
 
 /// How many denied keys of one issuer are remembered after they left its set. More than any provider
-/// publishes in a year; when it is reached, nothing is forgotten and no new key is accepted.
+/// publishes in a year; when it is reached, nothing is forgotten and no key is taken in that is not held already.
 const DENIED_MAX: usize = 1024;
 
 /// The keys of one foreign issuer, as far as they are known.
@@ -96,10 +96,12 @@ impl ForeignKeys {
         if state.in_flight {
             return Turn::Wait(self.attempts.subscribe());
         }
-        if now < state.demand_from {
+        let cooldown = self.config.unknown_key_cooldown_seconds;
+        // Further away than a turn that was just claimed: the clock was set back by much since.
+        if (1..=cooldown.saturating_mul(2)).contains(&state.demand_from.saturating_sub(now)) {
             return Turn::Cooling;
         }
-        state.demand_from = now.saturating_add(self.config.unknown_key_cooldown_seconds);
+        state.demand_from = now.saturating_add(cooldown);
         self.take_turn(&mut state)
     }
 
@@ -193,9 +195,13 @@ impl State {
     /// goes when it has been missing for a whole refresh interval: one odd answer of one server of
     /// the provider is no removal.
     fn merge(&mut self, fetched: &KeySet, now: u64, grace: u64) {
-        let absent: Vec<Held> = self
-            .held
-            .drain(..)
+        let held = std::mem::take(&mut self.held);
+        let known: BTreeSet<[u8; 32]> = held
+            .iter()
+            .map(|held| *held.key.thumbprint().as_bytes())
+            .collect();
+        let absent: Vec<Held> = held
+            .into_iter()
             .filter(|held| fetched.key(held.key.id()).is_none())
             .map(|held| Held {
                 absent_since: Some(held.absent_since.unwrap_or(now)),
@@ -207,7 +213,7 @@ impl State {
             })
             .collect();
         for key in fetched.keys() {
-            if let Some(key) = self.with_denial(key) {
+            if let Some(key) = self.with_denial(key, &known) {
                 self.held.push(Held {
                     key,
                     absent_since: None,
@@ -218,15 +224,16 @@ impl State {
         self.fetched_at = Some(now);
     }
 
-    fn with_denial(&mut self, key: &KeyRecord) -> Option<KeyRecord> {
-        let thumbprint: Thumbprint = key.thumbprint();
-        let thumbprint = *thumbprint.as_bytes();
+    /// The key under the most restrictive state it ever had; `None` if there is no room to remember what it had.
+    fn with_denial(&mut self, key: &KeyRecord, known: &BTreeSet<[u8; 32]>) -> Option<KeyRecord> {
+        let thumbprint = *key.thumbprint().as_bytes();
         let before = self.denied.get(&thumbprint).copied();
+        let is_full = self.denied.len() >= DENIED_MAX;
+        if is_full && before.is_none() && !known.contains(&thumbprint) {
+            return None;
+        }
         let state = before.map_or(key.state(), |denied| key.state().most_restrictive(denied));
         if matches!(state, KeyState::Expired | KeyState::Suspect | KeyState::Revoked) {
-            if before.is_none() && self.denied.len() >= DENIED_MAX {
-                return None;
-            }
             self.denied.insert(thumbprint, state);
         }
         Some(if state == key.state() {
@@ -234,5 +241,86 @@ impl State {
         } else {
             key.with_state(state)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_token::{PublicKey, SigningWindow};
+
+    use super::*;
+
+    fn issuer(more: &serde_json::Value) -> ForeignKeys {
+        let mut config = serde_json::json!({"issuer": "https://a.example", "realm": "r", "discovery": true});
+        for (name, value) in more.as_object().unwrap() {
+            config[name] = value.clone();
+        }
+        ForeignKeys::new(&serde_json::from_value(config).unwrap(), Path::new("")).unwrap()
+    }
+
+    /// Whether a fetch may start now; if so, it ends at once.
+    fn may_fetch(keys: &ForeignKeys, now: u64) -> bool {
+        let may = matches!(keys.turn_by_demand(now), Turn::Fetch(_));
+        if may {
+            keys.announce();
+        }
+        may
+    }
+
+    #[test]
+    fn the_cool_down_survives_a_clock_set_back() {
+        let keys = issuer(&serde_json::json!({"unknown_key_cooldown_seconds": 30}));
+        assert!(may_fetch(&keys, 2_000_000_000));
+        assert!(!may_fetch(&keys, 2_000_000_029));
+        // The clock was years ahead and is right now.
+        assert!(may_fetch(&keys, 1_700_000_000));
+        assert!(!may_fetch(&keys, 1_700_000_029));
+        assert!(may_fetch(&keys, 1_700_000_030));
+        // A second back, as time servers do.
+        assert!(!may_fetch(&keys, 1_700_000_029));
+        let keys = issuer(&serde_json::json!({"unknown_key_cooldown_seconds": u64::MAX}));
+        assert!(may_fetch(&keys, u64::MAX) && !may_fetch(&keys, 0));
+    }
+
+    fn key(number: u16, state: KeyState) -> KeyRecord {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&(number + 2).to_le_bytes());
+        let public = PublicKey::from_ed25519(&bytes).unwrap();
+        let issuer = IssuerName::parse("https://a.example").unwrap();
+        KeyRecord::new(public, issuer, "r", state, SigningWindow::OPEN)
+    }
+
+    #[test]
+    fn no_denial_is_forgotten_for_want_of_room() {
+        let mut state = State::default();
+        let (mut now, fill) = (0, u16::try_from(DENIED_MAX).unwrap());
+        let mut merge = |state: &mut State, keys: Vec<KeyRecord>| {
+            now += 1_000;
+            state.merge(&KeySet::new(keys), now, 0);
+            state.held.iter().map(|held| held.key.state()).collect::<Vec<_>>()
+        };
+        let good = || key(fill + 1, KeyState::Active);
+        let denied = (0..fill).map(|number| key(number, KeyState::Revoked));
+        merge(&mut state, vec![good()]);
+        merge(&mut state, denied.chain([good()]).collect());
+        assert_eq!(state.denied.len(), DENIED_MAX);
+        // A key held goes on; one that nobody could remember the denial of is never taken in.
+        assert_eq!(
+            merge(&mut state, vec![good(), key(fill + 2, KeyState::Revoked)]),
+            [KeyState::Active]
+        );
+        assert_eq!(
+            merge(&mut state, vec![good(), key(fill + 2, KeyState::Active)]),
+            [KeyState::Active]
+        );
+        // What was denied stays so, and a key held can still be denied.
+        assert_eq!(
+            merge(
+                &mut state,
+                vec![key(3, KeyState::Active), good().with_state(KeyState::Revoked)]
+            ),
+            [KeyState::Revoked, KeyState::Revoked]
+        );
+        assert_eq!(merge(&mut state, vec![good()]), [KeyState::Revoked]);
     }
 }
