@@ -115,8 +115,12 @@ impl Authority {
     ) -> Result<u64, TransitionError> {
         let keyring = &self.shared().keyring;
         keyring.recover().await?;
-        let rows = keyring.state.keys().await.map_err(KeyringError::from)?;
-        let rows: Vec<KeyRow> = rows.into_iter().filter(|row| row.issuer == issuer.url).collect();
+        let all = keyring.state.keys().await.map_err(KeyringError::from)?;
+        let rows: Vec<KeyRow> = all
+            .iter()
+            .filter(|row| row.issuer == issuer.url)
+            .cloned()
+            .collect();
         let leaving = select(&rows, key_id, to)?;
         let successor = Successor::prepare(keyring, issuer, &rows, leaving, self.now()).await?;
 
@@ -125,11 +129,16 @@ impl Authority {
         let mut signer = issuer.signer.write().await;
         let now = self.now();
         let transition = plan(&rows, leaving, to, &successor, issuer.lifetime_max_seconds, now);
+        // Everything that can fail comes before the commit: a revocation that is in the state and not in the bundle could
+        // not even be asked for again.
+        let (published, mut bundle) = publish(0, &self.shared().realms, &transition.applied_to(all))?;
         let number = keyring.commit(&transition).await?;
+        bundle.number = number;
         if let Some((key, row)) = successor.active {
             *signer = Signer::new(key, activated(&row, now));
         }
-        self.publish(number).await?;
+        self.shared().published.send_replace(Arc::new(published));
+        self.shared().trust.send_replace(Arc::new(bundle));
         drop(signer);
         keyring.destroy(&leaving.key_id)?;
         let (from, to) = (leaving.state.as_str(), to.as_str());
@@ -142,15 +151,6 @@ impl Authority {
             "key state changed"
         );
         Ok(number)
-    }
-
-    async fn publish(&self, number: u64) -> Result<(), TransitionError> {
-        let shared = self.shared();
-        let rows = shared.keyring.state.keys().await.map_err(KeyringError::from)?;
-        let (published, bundle) = publish(number, &shared.realms, &rows)?;
-        shared.published.send_replace(Arc::new(published));
-        shared.trust.send_replace(Arc::new(bundle));
-        Ok(())
     }
 }
 

@@ -34,6 +34,21 @@ pub(crate) struct Transition {
     pub(crate) changed: Vec<KeyRow>,
 }
 
+impl Transition {
+    /// What [`State::keys`] will say once this has been applied to what it says now.
+    pub(crate) fn applied_to(&self, mut rows: Vec<KeyRow>) -> Vec<KeyRow> {
+        for changed in &self.changed {
+            let is_it = |row: &&mut KeyRow| row.key_id == changed.key_id && row.issuer == changed.issuer;
+            if let Some(row) = rows.iter_mut().find(is_it) {
+                row.clone_from(changed);
+            }
+        }
+        rows.extend(self.added.iter().cloned());
+        rows.sort_by(|left, right| (left.created_at, &left.key_id).cmp(&(right.created_at, &right.key_id)));
+        rows
+    }
+}
+
 impl State {
     /// Every key of every issuer, oldest first.
     pub(crate) async fn keys(&self) -> Result<Vec<KeyRow>, StateError> {
@@ -230,8 +245,10 @@ mod tests {
             added: vec![second.clone()],
             changed: vec![retired.clone()],
         };
+        let foreseen = transition.applied_to(state.keys().await.unwrap());
         assert_eq!(state.apply(&transition).await.unwrap(), 2);
         let mut keys = state.keys().await.unwrap();
+        assert_eq!(keys, foreseen);
         keys.sort_by_key(|key| key.state == KeyState::Active);
         assert_eq!(keys, [retired, second]);
         assert_eq!(state.meta("bundle_number").await.unwrap().as_deref(), Some("2"));
