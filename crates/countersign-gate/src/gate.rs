@@ -249,14 +249,15 @@ impl Inner {
         self.trust.foreign(trust, record)
     }
 
-    /// Whether it is worth looking again. Only a missing key ever causes or awaits a fetch, never a bad signature.
+    /// Whether it is worth looking again. Only a missing key ever causes a fetch, never a bad signature.
     async fn keys_may_change(
         &self,
         keys: &Arc<ForeignKeys>,
         result: &Result<VerifiedToken, Reason>,
         now: u64,
     ) -> bool {
-        if !depends_on_keys(result) {
+        // A new key whose id another issuer uses already looks like that issuer's key until it is fetched.
+        if !depends_on_keys(result) && !matches!(result, Err(Reason::KeyRealmMismatch)) {
             return false;
         }
         match keys.standing(now) {

@@ -212,6 +212,29 @@ async fn a_key_rotated_in_is_found_and_a_bad_signature_fetches_nothing() {
     assert_eq!(provider.fetches() - before, 1);
 }
 
+#[tokio::test]
+async fn a_key_rotated_in_under_an_id_another_issuer_uses_is_found() {
+    let (provider, _, stack) = trusted(&json!({})).await;
+    settled(&stack).await;
+    let before = provider.fetches();
+    let mut next = Issuer::new(&provider.url, "enterprise");
+    next.kid.clone_from(&stack.issuer.kid);
+    provider.change(|script| script.keys.push(next.plain_jwk()));
+    stack.check("mail", &next.token(&json!({})), 200, None).await;
+    // And a key that really is another issuer's stays the alarm, at the cost of no fetch before the cool-down is over.
+    let other = Issuer::new("https://other.example", "enterprise");
+    let issuers = vec![stack.issuer.record("active"), other.record("active")];
+    let bundle = countersign_token::TrustBundle { number: 8, issuers };
+    stack.bundle.send_replace(std::sync::Arc::new(bundle));
+    let crossing = other.token(&json!({"iss": provider.url}));
+    for _ in 0..10 {
+        stack
+            .check("mail", &crossing, 401, Some("key_realm_mismatch"))
+            .await;
+    }
+    assert_eq!(provider.fetches() - before, 1);
+}
+
 /// Lets the cool-down pass and has a token with an unknown key cause a fetch.
 async fn fetch_again(stack: &Stack, issuer: &Issuer, after_seconds: u64) {
     stack.clock_ms.fetch_add(after_seconds * 1000, Ordering::SeqCst);
