@@ -6,6 +6,7 @@
     reason = "a test that is surprised should stop, in its fixture too"
 )]
 
+mod corpus;
 mod fixture;
 mod foreign;
 mod identity;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -21,6 +21,8 @@ pub(crate) struct Script {
     /// The key set is padded to this many bytes.
     pub(crate) padding: usize,
     pub(crate) status: u16,
+    /// The key set never comes.
+    pub(crate) stalls: bool,
 }
 
 #[derive(Clone)]
@@ -29,6 +31,8 @@ pub(crate) struct Provider {
     pub(crate) script: Arc<Mutex<Script>>,
     /// How often the key set was asked for.
     fetches: Arc<AtomicUsize>,
+    /// How many requests there were for anything.
+    requests: Arc<AtomicUsize>,
 }
 
 impl Provider {
@@ -42,16 +46,19 @@ impl Provider {
             redirects: false,
             padding: 0,
             status: 200,
+            stalls: false,
         };
         let provider = Self {
             url,
             script: Arc::new(Mutex::new(script)),
             fetches: Arc::default(),
+            requests: Arc::default(),
         };
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/elsewhere", get(elsewhere))
             .route("/jwks", get(jwks))
+            .layer(axum::middleware::map_request_with_state(provider.clone(), count))
             .with_state(provider.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         provider
@@ -65,6 +72,10 @@ impl Provider {
         self.fetches.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
     fn document(&self) -> Value {
         let script = self.script.lock().unwrap();
         json!({
@@ -73,6 +84,11 @@ impl Provider {
             "response_types_supported": ["code"],
         })
     }
+}
+
+async fn count(State(provider): State<Provider>, request: Request) -> Request {
+    provider.requests.fetch_add(1, Ordering::SeqCst);
+    request
 }
 
 async fn discovery(State(provider): State<Provider>) -> Response {
@@ -89,6 +105,9 @@ async fn elsewhere(State(provider): State<Provider>) -> String {
 async fn jwks(State(provider): State<Provider>) -> (StatusCode, String) {
     provider.fetches.fetch_add(1, Ordering::SeqCst);
     let script = provider.script.lock().unwrap().clone();
+    if script.stalls {
+        std::future::pending::<()>().await;
+    }
     let text = json!({ "keys": script.keys }).to_string();
     let padding = " ".repeat(script.padding);
     (
