@@ -1,6 +1,8 @@
 //! The ledger: one writer thread that makes batches durable, one publisher thread that derives tiles from them.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -16,6 +18,8 @@ use crate::publish::{PublishError, Publisher, Served};
 use crate::queue::{AppendError, Queue, Waiting};
 use crate::tile::TileName;
 
+/// A new ledger's directory is entered by its owner alone.
+const DIRECTORY_MODE: u32 = 0o700;
 /// No batch is larger, in bytes of entries: what one write should carry.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// A publisher that found the disk full looks again this often.
@@ -235,7 +239,12 @@ fn create_root(directory: &std::path::Path) -> Result<(), OpenError> {
     if directory.exists() {
         return Err(OpenError::NotADirectory);
     }
-    std::fs::create_dir_all(directory)?;
+    // Nothing in it is secret, but whoever can open the lock can hold it. A server that publishes the files directly is
+    // let in by the operator.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(directory)?;
     for ancestor in directory.ancestors().skip(1) {
         let ancestor = if ancestor.as_os_str().is_empty() {
             std::path::Path::new(".")

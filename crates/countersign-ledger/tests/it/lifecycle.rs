@@ -119,3 +119,15 @@ fn what_is_not_a_ledger_is_left_alone() {
     std::fs::File::create(begun.join("key.vkey.tmp")).unwrap();
     open(&begun).unwrap();
 }
+
+#[test]
+fn a_new_directory_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a/ledger");
+    open(&path).unwrap().close();
+    for made in [path.parent().unwrap(), &path] {
+        let mode = std::fs::metadata(made).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700, "{}", made.display());
+    }
+}
