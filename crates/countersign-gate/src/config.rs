@@ -184,7 +184,8 @@ pub struct ForeignIssuer {
     /// recorded by anybody (`off`).
     #[serde(default)]
     pub provenance: ProvenanceRule,
-    /// The tenants a template may name. Not used with an exact issuer.
+    /// The tenants it may name, as lower-case GUIDs for a template. Needed for a template; with an exact issuer
+    /// every token must then name one of them in `tid`.
     #[serde(default)]
     pub tenants: Vec<String>,
     /// The token types (`typ`) accepted; an empty text stands for tokens without one, as Okta issues them.

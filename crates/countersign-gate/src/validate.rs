@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use countersign_token::IssuerName;
+use countersign_token::{IssuerName, is_guid};
 use url::Url;
 
 use crate::config::{Config, ForeignIssuer, ResourceConfig};
@@ -153,7 +153,22 @@ impl Problems {
                     Some(hint),
                 );
             }
+            Ok(IssuerName::Template { .. }) => self.template_tenants(at, &issuer.tenants),
             Ok(_) => {}
+        }
+    }
+
+    /// A template matches GUIDs only: any other tenant would look trusted here and never be let in.
+    fn template_tenants(&mut self, at: &str, tenants: &[String]) {
+        for (index, tenant) in tenants.iter().enumerate() {
+            if !is_guid(tenant) {
+                let hint = "e.g. \"7b1d9f0e-4c1a-4f2b-9a3e-0c5d6e7f8a9b\", as the tokens carry it in `tid`";
+                self.add(
+                    &format!("{at}.tenants[{index}]"),
+                    "is not a GUID in lower case",
+                    Some(hint),
+                );
+            }
         }
     }
 
@@ -321,6 +336,13 @@ mod tests {
             &issuer(json!({"issuer": template, "tenants": [tenant], "discovery_url": common})),
             &[],
         );
+        check(
+            &issuer(json!({
+                "issuer": template, "discovery_url": common, "tenants": [tenant, tenant.to_uppercase(), "contoso.example"],
+            })),
+            &["issuers[0].tenants[1]", "issuers[0].tenants[2]"],
+        );
+        check(&issuer(json!({"discovery": true, "tenants": ["t1"]})), &[]);
         check(
             &issuer(json!({
                 "discovery": true, "token_types": [], "lifetime_max_seconds": 0, "clock_skew_seconds": 301,

@@ -133,14 +133,14 @@ async fn a_line_is_one_line_and_bounded_whatever_is_sent() {
                 .unwrap();
         }
     }
-    let log = stack.raw_log();
+    let written = stack.raw_log();
     let ends = |letter: char| letter.is_control() || ('\u{2028}'..='\u{202e}').contains(&letter);
     assert_eq!(
-        log.split(ends).count(),
+        written.split(ends).count(),
         11,
         "ten lines and what is behind the last"
     );
-    for line in log.lines() {
+    for line in written.lines() {
         assert!(line.len() < 40 * 1024, "{} bytes", line.len());
         assert_ne!(
             serde_json::from_str::<Value>(line).unwrap()["fingerprint"],
