@@ -1,10 +1,10 @@
 //! Token exchange over HTTP: what it gives, and how it refuses.
 
-use countersign_authority::Grant;
 use countersign_authority::dangerous::unseal_signing_key;
 use countersign_authority::exchange::{
     ACCESS_TOKEN_TYPE, ExchangeRequest, Policy, Record, Requester, Subject, decide,
 };
+use countersign_authority::{Config, Grant};
 use countersign_ledger::{Entry, IssuanceKind, Lineage, Provenance};
 use countersign_token::ParsedToken;
 use serde_json::json;
@@ -260,4 +260,91 @@ async fn a_key_revoked_between_decision_and_signature_ends_the_exchange() {
     let error = world.authority.issue(grant).await.unwrap_err();
     assert_eq!(error.code(), "subject_key_distrusted");
     assert_eq!(world.ledger.head(), head);
+}
+
+/// Offers `subject` to every exchanging client at every issuer, for every target; gives what was released.
+async fn offer_everywhere(world: &World, subject: &str) -> Vec<Answer> {
+    let mut released = Vec::new();
+    for issuer in [CONTOSO, FABRIKAM, "/consumer"] {
+        for client in ["mail-frontend", "files-api", "mail-app", "consumer-app"] {
+            for target in [
+                "",
+                "&resource=https%3A%2F%2Fmail.example",
+                "&audience=https%3A%2F%2Ffiles.example",
+            ] {
+                let body =
+                    format!("{EXCHANGE}&subject_token={subject}&subject_token_type={ACCESS_TOKEN}{target}");
+                let answer = world.token(issuer, client, &body).await;
+                if answer.status == 200 {
+                    released.push(answer);
+                }
+            }
+        }
+    }
+    released
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_renews_whoever_asks_wherever_and_after_whatever() {
+    let world = World::first_run().await;
+    let issuer = format!("{BASE_URL}{CONTOSO}");
+    let subject = user_token(&world, CONTOSO, MAIL, 300).await;
+    let key = world.verify(&subject, "enterprise", MAIL).key_id().to_owned();
+    let mut offspring: Vec<String> = Vec::new();
+    // The subject leads to files and nowhere else, and never for longer than it lives itself.
+    for answer in offer_everywhere(&world, &subject).await {
+        let token = answer.access_token();
+        assert_eq!(
+            world.verify(&token, "enterprise", FILES).expires_at(),
+            world.now() + 300
+        );
+        offspring.push(token);
+    }
+    assert_eq!(offspring.len(), 2);
+    let child = offspring.remove(0);
+    assert_eq!(offer_everywhere(&world, &child).await.len(), 0);
+    // Neither a restart, nor a key that has retired or become suspect since, makes a child primary.
+    let world = world.restart(Config::first_run()).await.unwrap();
+    assert_eq!(offer_everywhere(&world, &child).await.len(), 0);
+    world.authority.activate(&issuer).await.unwrap();
+    assert_eq!(offer_everywhere(&world, &child).await.len(), 0);
+    assert_eq!(offer_everywhere(&world, &subject).await.len(), 2);
+    world.authority.suspect(&issuer, &key).await.unwrap();
+    assert_eq!(offer_everywhere(&world, &child).await.len(), 0);
+    assert_eq!(offer_everywhere(&world, &subject).await.len(), 2);
+    world.pass(300);
+    assert_eq!(offer_everywhere(&world, &subject).await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_written_otherwise_is_the_same_subject() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let world = World::first_run().await;
+    let subject = user_token(&world, CONTOSO, MAIL, 300).await;
+    let child = exchange(&world, "mail-frontend", &subject, "")
+        .await
+        .access_token();
+    // (r, n - s) verifies as (r, s) does: another text, the same signing input.
+    let (input, signature) = child.rsplit_once('.').unwrap();
+    let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    negate(&mut signature[32..]);
+    let twin = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
+    assert_ne!(twin, child);
+    world.verify(&twin, "enterprise", FILES);
+    assert_eq!(fingerprint(&twin), fingerprint(&child));
+    exchange(&world, "files-api", &twin, "")
+        .await
+        .is_error(400, "invalid_request");
+}
+
+/// `n - s` for the order n of P-256.
+fn negate(s: &mut [u8]) {
+    let order = hex::decode("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").unwrap();
+    let mut borrow = 0;
+    for (digit, order) in s.iter_mut().zip(&order).rev() {
+        let difference = i16::from(*order) - i16::from(*digit) - borrow;
+        borrow = i16::from(difference < 0);
+        *digit = u8::try_from(difference.rem_euclid(256)).unwrap();
+    }
 }
