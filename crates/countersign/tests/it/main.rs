@@ -14,4 +14,5 @@ mod drill;
 mod help;
 mod process;
 mod refusals;
+mod secrets;
 mod verify;
