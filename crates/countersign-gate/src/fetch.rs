@@ -189,7 +189,7 @@ impl Fetcher {
         let keys = Url::parse(&discovery.jwks_uri).map_err(|_| FetchError::DiscoveryMalformed)?;
         match (endpoint, Endpoint::of(&keys)) {
             (_, Some(Endpoint::Secure)) | (Endpoint::Loopback, Some(Endpoint::Loopback)) => {}
-            // Also the downgrade: a document fetched by https never leads to this machine's own services.
+            // Also the downgrade: a document fetched by https never leads to what this machine serves in the clear.
             (_, None) | (Endpoint::Secure, Some(Endpoint::Loopback)) => return Err(FetchError::Insecure),
         }
         self.document(&keys).await

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -72,7 +72,13 @@ impl TrustKeeper {
         if self.is_newest(&current) {
             return current;
         }
-        self.renew();
+        let making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who held the lock before has made it, most likely: once is enough for all who waited.
+        let current = self.current.load_full();
+        if self.is_newest(&current) {
+            return current;
+        }
+        self.make(&making);
         self.current.load_full()
     }
 
@@ -85,8 +91,7 @@ impl TrustKeeper {
     }
 
     /// Makes the trust anew from the newest bundle and all key sets.
-    fn renew(&self) {
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+    fn make(&self, _making: &MutexGuard<'_, ()>) {
         let old = self.current.load();
         let seen = self.bundle.as_ref().map(|bundle| bundle.borrow().clone());
         // A bundle with a lower number is an old one played back: it could undo a denial.
@@ -158,7 +163,9 @@ impl TrustKeeper {
                 "{error}"
             );
         }
-        self.renew();
+        if result.is_ok() {
+            self.make(&self.making.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         keys.announce();
         result.is_ok()
     }
