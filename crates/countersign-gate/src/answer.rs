@@ -98,9 +98,7 @@ fn kind(reason: Reason) -> Kind {
 
         Reason::TenantNotAllowed | Reason::ScopeInsufficient => Kind::NoAuthority,
 
-        Reason::RequestTooLarge | Reason::ForwardedHeaderMissing | Reason::ResourceUnknown => {
-            Kind::BadRequest
-        }
+        Reason::RequestTooLarge | Reason::ResourceUnknown => Kind::BadRequest,
 
         Reason::ProvenanceUnknown | Reason::KeysUnavailable | Reason::DecisionUnlogged => Kind::CannotTell,
     }

@@ -64,10 +64,6 @@ reasons! {
         "The address of the request carries a token (`access_token`)."
         "A client that sends its token in the address, where it ends up in logs and where the service might read one that nobody checked."
         "Send the token as `Authorization: Bearer TOKEN` and nowhere else.";
-    ForwardedHeaderMissing "forwarded_header_missing"
-        "The proxy did not say which request it asks about."
-        "The proxy's configuration does not pass the original method and path on."
-        "Set the forwarded headers as the manual's page for the proxy shows.";
     ResourceUnknown "resource_unknown"
         "The request names a resource that is not configured."
         "A typing error in the proxy's configuration, or several resources and no `resource` parameter."

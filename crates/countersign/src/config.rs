@@ -5,6 +5,7 @@ mod document;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::document::{Problem, line_of, read};
@@ -57,11 +58,32 @@ impl Default for Server {
 }
 
 impl Server {
-    /// The base URL that issuers begin with, without a trailing slash.
+    /// The base URL that issuers begin with, in its one normal form: the host in lower case, no default port, no
+    /// slash at the end. Issuers are compared byte by byte, so there must be only one way to write them.
     pub(crate) fn base_url(&self) -> String {
+        let written = self
+            .base_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{}", self.listen));
+        let normal = Url::parse(&written).map(String::from).unwrap_or(written);
+        normal.trim_end_matches('/').to_owned()
+    }
+
+    /// An address that stands for all of a machine's addresses is none that a client could use.
+    pub(crate) fn base_url_problem(&self) -> Option<(String, String, Option<String>)> {
+        let path = || "server.base_url".to_owned();
         match &self.base_url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", self.listen),
+            None if self.listen.ip().is_unspecified() => Some((
+                path(),
+                format!("is missing, and no client can use {} as an issuer", self.listen),
+                Some("write what clients see: base_url = \"https://login.example\"".to_owned()),
+            )),
+            Some(url) if Url::parse(url).is_err() => Some((
+                path(),
+                "is no URL".to_owned(),
+                Some("write what clients see: base_url = \"https://login.example\"".to_owned()),
+            )),
+            _ => None,
         }
     }
 }
@@ -141,8 +163,9 @@ impl Config {
         }
     }
 
+    /// Everything wrong with it, as path, message and hint.
     fn validate(&self) -> Vec<(String, String, Option<String>)> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<_> = self.server.base_url_problem().into_iter().collect();
         if self.authority.is_some() && self.ledger.is_none() {
             problems.push((
                 "authority".to_owned(),

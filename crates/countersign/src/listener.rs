@@ -1,5 +1,6 @@
 //! The HTTP/1.1 server: bounded in connections, header bytes and waiting time, drained on a signal.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -12,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::failure::Failure;
 
@@ -22,6 +23,8 @@ const CONNECTIONS_MAX: usize = 900;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Room for a 16 KiB token and a proxy's own headers.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Running requests get this long to end after the signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -46,14 +49,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut stop = pin!(stop);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            break;
-        };
-        let stream = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (place, stream) = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
             () = &mut stop => break,
         };
-        let Ok((stream, _)) = stream else { continue };
         let connection = graceful.watch(connection(stream, router.clone()));
         tokio::spawn(async move {
             // A client that went away is its own affair.
@@ -63,6 +62,23 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
     }
     drop(listener);
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await;
+}
+
+/// The next connection that there is a place for. A failure to accept (no file left, say) passes; trying again at
+/// once would only burn time.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (Option<OwnedSemaphorePermit>, TcpStream) {
+    // The semaphore is never closed, so there is always a place sooner or later.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (place, stream),
+            Err(error) => tracing::warn!(%error, "cannot accept a connection"),
+        }
+        let _ = tokio::time::timeout(ACCEPT_PAUSE, pending::<()>()).await;
+    }
 }
 
 type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;

@@ -24,6 +24,9 @@ pub(crate) fn run(arguments: &Serve, printer: Printer) -> Result<Exit, Failure> 
     if let Some(listen) = arguments.listen {
         config.server.listen = listen;
     }
+    if let Some((path, message, hint)) = config.server.base_url_problem() {
+        return Err(Failure::usage("config_invalid", format!("{path}: {message}")).maybe_hint(hint));
+    }
     start_log();
     let listener = listener::bind(config.server.listen)?;
     if let Ok(address) = listener.local_addr() {

@@ -36,7 +36,6 @@ fn codes_others_rely_on_exist() {
             "authorization_scheme_unsupported",
         ),
         (Reason::TokenInQuery, "token_in_query"),
-        (Reason::ForwardedHeaderMissing, "forwarded_header_missing"),
         (Reason::ResourceUnknown, "resource_unknown"),
         (Reason::TokenMissing, "token_missing"),
         (Reason::NeverIssued, "never_issued"),

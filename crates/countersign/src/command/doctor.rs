@@ -121,29 +121,35 @@ fn sync_times(mut file: &File) -> std::io::Result<Vec<u128>> {
         .collect()
 }
 
-/// Everything that holds a secret must be readable by its owner alone.
+/// Everything that holds a secret, or says who did what, must be readable by its owner alone.
 fn secrets_finding(data: &Path) -> Finding {
-    let open: Vec<String> = ["seal", "keys", "clients"]
+    let single = ["", "state.sqlite3", "decisions.ndjson", "ledger"].map(|name| data.join(name));
+    let listed = ["seal", "keys", "clients"].map(|name| data.join(name));
+    let inside = listed
         .iter()
-        .filter_map(|part| std::fs::read_dir(data.join(part)).ok())
+        .filter_map(|directory| std::fs::read_dir(directory).ok())
         .flatten()
-        .flatten()
-        .filter(|entry| {
-            entry
-                .metadata()
-                .is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
-        })
-        .map(|entry| entry.path().display().to_string())
+        .flatten();
+    let all = single.into_iter().chain(inside.map(|entry| entry.path()));
+    let open: Vec<String> = all
+        .filter(|path| open_to_others(path))
+        .map(|path| path.display().to_string())
         .collect();
+    let detail = if open.is_empty() {
+        "readable by their owner alone".to_owned()
+    } else {
+        open.join(", ")
+    };
+    let hint = "others can read these: chmod go= them, and rotate what they held";
     Finding {
         name: "secrets",
         good: open.is_empty(),
-        detail: if open.is_empty() {
-            "readable by their owner alone".to_owned()
-        } else {
-            open.join(", ")
-        },
-        hint: (!open.is_empty())
-            .then_some("others can read these files: chmod 600 them, and rotate what they held"),
+        detail,
+        hint: (!open.is_empty()).then_some(hint),
     }
+}
+
+fn open_to_others(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
 }

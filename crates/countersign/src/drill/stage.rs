@@ -11,6 +11,7 @@ use countersign_authority::{Authority, Grant};
 use countersign_token::ParsedToken;
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -39,7 +40,8 @@ pub(crate) struct Stage {
     pub(crate) plain: PlainVerifier,
     base: String,
     data: PathBuf,
-    keep: bool,
+    /// Removes the directory when the drill ends, however it ends: it holds private keys.
+    scratch: Option<TempDir>,
     clock: Arc<AtomicU64>,
     authority: Authority,
     http: reqwest::Client,
@@ -61,11 +63,14 @@ pub(crate) enum Answer {
 impl Stage {
     /// Starts the copy: a first run in a fresh directory, on a free loopback port.
     pub(crate) async fn build(keep: Option<&Path>) -> Result<Self, Failure> {
-        let data = match keep {
-            Some(directory) => directory.to_owned(),
-            None => std::env::temp_dir().join(format!("countersign-drill-{}", std::process::id())),
+        let scratch = match keep {
+            Some(directory) => refuse_used(directory).map(|()| None)?,
+            None => Some(TempDir::new().map_err(|error| failed("cannot make a directory", &error))?),
         };
-        refuse_used(&data)?;
+        let data = keep
+            .or_else(|| scratch.as_ref().map(TempDir::path))
+            .unwrap_or(Path::new("."))
+            .to_owned();
         let log = OperatorLog::start();
         let listener = listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = listener
@@ -100,10 +105,13 @@ impl Stage {
                 &issuers.len(),
             ));
         };
-        let http = reqwest::Client::new();
+        // A proxy of the environment is for other machines.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .map_err(|error| failed("no HTTP client", &error))?;
         let plain = plain_verifier(&http, &issuers).await?;
         let (consumer, contoso, fabrikam) = (consumer.clone(), contoso.clone(), fabrikam.clone());
-        let keep = keep.is_some();
         Ok(Self {
             contoso,
             fabrikam,
@@ -111,7 +119,7 @@ impl Stage {
             plain,
             base,
             data,
-            keep,
+            scratch,
             clock,
             authority,
             http,
@@ -121,13 +129,11 @@ impl Stage {
         })
     }
 
-    /// Stops the copy and removes its directory, unless it was to be kept.
+    /// Stops the copy, and only then removes its directory, unless it was to be kept.
     pub(crate) async fn clear(self) {
         let _ = self.stop.send(());
         let _ = self.server.await;
-        if !self.keep {
-            let _ = std::fs::remove_dir_all(&self.data);
-        }
+        drop(self.scratch);
     }
 
     pub(crate) fn now(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! What a start prints: what runs where, and commands that work as printed.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use crate::config::Config;
@@ -69,8 +71,8 @@ fn try_it(config: &Config, base_url: &str, issuers: &[Place]) -> Vec<String> {
     let Some(contoso) = issuers.get(1) else {
         return Vec::new();
     };
-    let data = config.server.data.display();
-    let program = program();
+    let data = quoted(&config.server.data);
+    let program = quoted(&program());
     let check = format!("'{base_url}/check?resource=mail'");
     let call = |variable: &str| {
         format!(
@@ -99,7 +101,7 @@ fn try_it(config: &Config, base_url: &str, issuers: &[Place]) -> Vec<String> {
         "  5. see why: its signature is good, but it was never issued".to_owned(),
         format!(
             "     tail -n 1 {}",
-            Layout(&config.server.data).decisions().display()
+            quoted(&Layout(&config.server.data).decisions())
         ),
         String::new(),
         format!("The whole incident, before and after: {program} drill"),
@@ -107,11 +109,36 @@ fn try_it(config: &Config, base_url: &str, issuers: &[Place]) -> Vec<String> {
 }
 
 /// This program, as it can be typed from here.
-fn program() -> String {
+fn program() -> PathBuf {
     let name = std::env::current_exe().ok();
     let here = std::env::current_dir().ok();
     match (name, here) {
-        (Some(name), Some(here)) => name.strip_prefix(&here).unwrap_or(&name).display().to_string(),
-        _ => "countersign".to_owned(),
+        (Some(name), Some(here)) => name.strip_prefix(&here).map_or(name.clone(), Path::to_owned),
+        _ => PathBuf::from("countersign"),
+    }
+}
+
+/// A path as a shell takes it, whatever is in it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |each: char| each.is_ascii_alphanumeric() || "/._-+".contains(each);
+    if text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::quoted;
+
+    #[test]
+    fn a_path_with_spaces_or_quotes_is_still_one_word() {
+        assert_eq!(quoted(Path::new("./countersign-data")), "./countersign-data");
+        assert_eq!(quoted(Path::new("my data/$HOME")), "'my data/$HOME'");
+        assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
     }
 }

@@ -242,3 +242,54 @@ fn a_wrong_command_line_is_a_usage_error() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains("--listen"), "no suggestion: {error}");
 }
+
+#[test]
+fn one_base_url_in_two_spellings_is_one_issuer() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("config.toml");
+    let port = free_port();
+    let shown = countersign().args(["config", "show"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let spelled = format!("[server]\nbase_url = \"HTTP://LocalHost:{port}/\"\n");
+    fs::write(&file, shown.replace("[server]\n", &spelled)).unwrap();
+    let data = scratch.path().join("data");
+    for _ in 0..2 {
+        let mut server = Server::spawn(&data, port, &["--config", file.to_str().unwrap()]);
+        let banner = server.wait_until_up();
+        assert!(
+            banner.contains(&format!("http://localhost:{port}/consumer")),
+            "{banner}"
+        );
+        server.terminate();
+    }
+}
+
+#[test]
+fn an_address_that_no_client_can_use_is_no_issuer() {
+    let scratch = tempfile::tempdir().unwrap();
+    let output = countersign()
+        .args(["serve", "--listen", "0.0.0.0:0", "--data"])
+        .arg(scratch.path())
+        .output()
+        .unwrap();
+    check(&output, 64, "config_invalid");
+}
+
+/// RFC 9112, section 6.1: the chunks count, and nothing behind them is read as a request.
+#[test]
+fn what_follows_a_request_with_two_lengths_is_not_served() {
+    use std::io::{Read, Write};
+    let used = Used::new();
+    let mut server = Server::spawn(&used.data, used.port, &[]);
+    server.wait_until_up();
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", used.port)).unwrap();
+    let two_lengths = "Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let smuggled = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream
+        .write_all(format!("POST /check HTTP/1.1\r\n{two_lengths}{smuggled}").as_bytes())
+        .unwrap();
+    let mut answers = String::new();
+    let _ = stream.read_to_string(&mut answers);
+    assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+    server.terminate();
+}
