@@ -54,7 +54,7 @@ fuzz_target!(|data: &[u8]| {
     let unverified = Unverified::of(&token);
     let _ = (
         unverified.issuer(),
-        unverified.audience(),
+        unverified.audience().last(),
         unverified.scope(),
         unverified.email(),
     );

@@ -347,7 +347,7 @@ impl Subject {
             realm: token.realm().to_owned(),
             tenant: token.tenant().map(ToOwned::to_owned),
             subject: token.subject().to_owned(),
-            audience: token.audience().to_vec(),
+            audience: token.audience().map(str::to_owned).collect(),
             scope: token
                 .scope()
                 .split(' ')

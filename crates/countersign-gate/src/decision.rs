@@ -174,7 +174,7 @@ impl Decision {
         self.session_id = token.session_id().map(|id| for_log(&id));
         self.subject = Some(for_log(&token.subject()));
         self.client = token.client_id().map(|client| for_log(&client));
-        self.audience = Some(list(token.audience().iter()));
+        self.audience = Some(list(token.audience()));
         self.scope = Some(list(words(token.scope())));
         self.issued_at = Some(token.issued_at());
         self.expires_at = Some(token.expires_at());
@@ -192,7 +192,7 @@ impl Decision {
         self.session_id = text(claims.session_id());
         self.subject = text(claims.subject());
         self.client = text(claims.client_id());
-        self.audience = claims.audience().map(|audience| list(audience.iter()));
+        self.audience = Some(list(claims.audience())).filter(|audience| !audience.is_empty());
         self.scope = claims.scope().map(|scope| list(words(scope)));
         self.issued_at = claims.issued_at();
         self.expires_at = claims.expires_at();

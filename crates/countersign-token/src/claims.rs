@@ -33,6 +33,58 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    pub(crate) fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    pub(crate) fn session_id(&self) -> Option<&str> {
+        self.session_id.as_deref()
+    }
+
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    pub(crate) fn email(&self) -> Option<&str> {
+        self.email.as_deref()
+    }
+
+    pub(crate) fn actor(&self) -> Option<&str> {
+        self.actor.as_deref()
+    }
+
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        self.expires_at
+    }
+
+    pub(crate) fn not_before(&self) -> Option<u64> {
+        self.not_before
+    }
+
+    pub(crate) fn issued_at(&self) -> Option<u64> {
+        self.issued_at
+    }
+
+    pub(crate) fn is_bound(&self) -> bool {
+        self.is_bound
+    }
+
+    pub(crate) fn audience(&self) -> impl Iterator<Item = &str> + Clone {
+        self.audience.iter().map(String::as_str)
+    }
+
     /// The client, under whichever name the issuer uses.
     pub(crate) fn client(&self) -> Option<&str> {
         self.client_id

@@ -25,27 +25,27 @@ impl<'a> Unverified<'a> {
 
     /// `iss`.
     pub fn issuer(self) -> Option<&'a str> {
-        self.claims().issuer.as_deref()
+        self.claims().issuer()
     }
 
     /// `kid`.
     pub fn key_id(self) -> Option<&'a str> {
-        self.0.content.header.key_id.as_deref()
+        self.0.content.header.key_id()
     }
 
     /// `alg`.
     pub fn algorithm_name(self) -> Option<&'a str> {
-        self.0.content.header.algorithm_name.as_deref()
+        self.0.content.header.algorithm_name()
     }
 
     /// `typ`, in lower case and without `application/`.
     pub fn token_type(self) -> Option<&'a str> {
-        self.0.content.header.token_type.as_deref()
+        self.0.content.header.token_type()
     }
 
     /// `sub`.
     pub fn subject(self) -> Option<&'a str> {
-        self.claims().subject.as_deref()
+        self.claims().subject()
     }
 
     /// `client_id`, `azp` or `appid`.
@@ -53,9 +53,9 @@ impl<'a> Unverified<'a> {
         self.claims().client()
     }
 
-    /// `aud`, as a list.
-    pub fn audience(self) -> Option<&'a [String]> {
-        Some(self.claims().audience.as_slice()).filter(|audience| !audience.is_empty())
+    /// `aud`, one by one; none if it is absent.
+    pub fn audience(self) -> impl Iterator<Item = &'a str> + Clone {
+        self.claims().audience()
     }
 
     /// `scope` or `scp`.
@@ -65,41 +65,41 @@ impl<'a> Unverified<'a> {
 
     /// `jti`.
     pub fn token_id(self) -> Option<&'a str> {
-        self.claims().token_id.as_deref()
+        self.claims().token_id()
     }
 
     /// `sid`.
     pub fn session_id(self) -> Option<&'a str> {
-        self.claims().session_id.as_deref()
+        self.claims().session_id()
     }
 
     /// `iat`, unix seconds.
     pub fn issued_at(self) -> Option<u64> {
-        self.claims().issued_at
+        self.claims().issued_at()
     }
 
     /// `nbf`, unix seconds.
     pub fn not_before(self) -> Option<u64> {
-        self.claims().not_before
+        self.claims().not_before()
     }
 
     /// `exp`, unix seconds.
     pub fn expires_at(self) -> Option<u64> {
-        self.claims().expires_at
+        self.claims().expires_at()
     }
 
     /// `tid`.
     pub fn tenant(self) -> Option<&'a str> {
-        self.claims().tenant.as_deref()
+        self.claims().tenant()
     }
 
     /// `email`.
     pub fn email(self) -> Option<&'a str> {
-        self.claims().email.as_deref()
+        self.claims().email()
     }
 
     /// `act.sub`.
     pub fn actor(self) -> Option<&'a str> {
-        self.claims().actor.as_deref()
+        self.claims().actor()
     }
 }

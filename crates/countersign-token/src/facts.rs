@@ -32,10 +32,10 @@ impl<'a> Facts<'a> {
         (registry, resource, now): (&'a Registry, &'a Resource, u64),
     ) -> Self {
         let selected = claims
-            .and_then(|c| c.issuer.as_deref())
+            .and_then(|c| c.issuer())
             .and_then(|iss| registry.issuer(iss));
         let record = selected.map(|(record, _)| record);
-        let key_id = header.and_then(|h| h.key_id.as_deref());
+        let key_id = header.and_then(|h| h.key_id());
         let key = record.zip(key_id).and_then(|(record, id)| record.keys.key(id));
         let issuer_tenant = selected.and_then(|(_, tenant)| tenant);
         Self {
@@ -54,7 +54,7 @@ impl<'a> Facts<'a> {
     /// The tenant, where somebody vouches for it: the template's, or one that the exact issuer may name.
     pub(crate) fn tenant(&self) -> Option<&'a str> {
         self.issuer_tenant.or_else(|| {
-            let named = self.claims?.tenant.as_deref()?;
+            let named = self.claims?.tenant()?;
             match &self.record?.tenants {
                 TenantRule::Only(tenants) => tenants.iter().any(|t| t == named).then_some(named),
                 TenantRule::Any => None,

@@ -19,6 +19,24 @@ pub(crate) struct Header {
     pub(crate) token_type: Option<Box<str>>,
 }
 
+impl Header {
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
+        self.algorithm
+    }
+
+    pub(crate) fn algorithm_name(&self) -> Option<&str> {
+        self.algorithm_name.as_deref()
+    }
+
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
+    pub(crate) fn token_type(&self) -> Option<&str> {
+        self.token_type.as_deref()
+    }
+}
+
 /// Reads a header and adds what is wrong with it to `faults`. `None` if it is not strict JSON.
 pub(crate) fn read(json: &[u8], faults: &mut Vec<Refusal>) -> Option<Header> {
     let guard = Guard::default();

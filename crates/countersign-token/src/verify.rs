@@ -67,8 +67,8 @@ impl VerifiedToken {
                 .ok_or_else(|| Refusal::new(Reason::KeyUnknown, "no key was selected"))?
                 .clone(),
             has_tenant: facts.tenant().is_some(),
-            issued_at: claims.issued_at.ok_or_else(missing)?,
-            expires_at: claims.expires_at.ok_or_else(missing)?,
+            issued_at: claims.issued_at().ok_or_else(missing)?,
+            expires_at: claims.expires_at().ok_or_else(missing)?,
         })
     }
 
@@ -78,7 +78,7 @@ impl VerifiedToken {
 
     /// `iss`.
     pub fn issuer(&self) -> &str {
-        self.claims().issuer.as_deref().unwrap_or_default()
+        self.claims().issuer().unwrap_or_default()
     }
 
     /// The realm of issuer, key and resource.
@@ -88,12 +88,12 @@ impl VerifiedToken {
 
     /// The tenant, if the issuer speaks for one.
     pub fn tenant(&self) -> Option<&str> {
-        self.claims().tenant.as_deref().filter(|_| self.has_tenant)
+        self.claims().tenant().filter(|_| self.has_tenant)
     }
 
     /// `sub`. Together with [`Self::issuer`] it is the identity; an e-mail address never is.
     pub fn subject(&self) -> &str {
-        self.claims().subject.as_deref().unwrap_or_default()
+        self.claims().subject().unwrap_or_default()
     }
 
     /// The client that got the token: `client_id`, or what issuers without RFC 9068 write (`azp`, `appid`).
@@ -101,9 +101,9 @@ impl VerifiedToken {
         self.claims().client()
     }
 
-    /// `aud`, as a list.
-    pub fn audience(&self) -> &[String] {
-        &self.claims().audience
+    /// `aud`, one by one.
+    pub fn audience(&self) -> impl Iterator<Item = &str> + Clone {
+        self.claims().audience()
     }
 
     /// Granted scopes, separated by spaces; empty if there are none.
@@ -143,17 +143,17 @@ impl VerifiedToken {
 
     /// `jti`.
     pub fn token_id(&self) -> Option<&str> {
-        self.claims().token_id.as_deref()
+        self.claims().token_id()
     }
 
     /// `sid`.
     pub fn session_id(&self) -> Option<&str> {
-        self.claims().session_id.as_deref()
+        self.claims().session_id()
     }
 
     /// Who acts for the subject: `act.sub` (RFC 8693).
     pub fn actor(&self) -> Option<&str> {
-        self.claims().actor.as_deref()
+        self.claims().actor()
     }
 
     /// `iat`, unix seconds.

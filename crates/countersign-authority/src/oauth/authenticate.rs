@@ -120,8 +120,8 @@ async fn by_assertion(endpoint: &Endpoint, form: &Form) -> Result<Arc<Client>, T
     };
     let verified = assertion::verify(&token, keys, &policy).map_err(|refusal| refused(refusal.reason))?;
     // Whoever else it is addressed to receives it too and could show it here, while we have not seen it.
-    let audience = Unverified::of(&token).audience().unwrap_or_default();
-    if !audience.iter().all(|name| policy.audiences.contains(name)) {
+    let mut audience = Unverified::of(&token).audience();
+    if !audience.all(|name| policy.audiences.iter().any(|ours| ours == name)) {
         return Err(refused(Reason::AudienceMismatch));
     }
     spend(endpoint, &client, &verified, now).await?;

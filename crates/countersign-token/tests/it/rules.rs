@@ -73,7 +73,7 @@ fn what_was_verified_can_be_read() {
         (token.client_id(), token.scope()),
         (Some("mail-client"), "mail.read mail.send")
     );
-    assert_eq!(token.audience(), [AUDIENCE]);
+    assert_eq!(token.audience().collect::<Vec<_>>(), [AUDIENCE]);
     assert_eq!(
         (token.token_id(), token.session_id(), token.actor()),
         (Some("token-1"), Some("session"), Some("robot"))
