@@ -76,11 +76,12 @@ pub async fn unseal_signing_key(
 }
 
 async fn find(layout: &Layout, issuer: &str, state_or_key_id: &str) -> Result<KeyRow, UnsealError> {
-    // Asked first: opening would create the file.
     if !layout.state().exists() {
         return Err(KeyringError::from(crate::FileError::Missing(layout.state())).into());
     }
-    let state = State::open(&layout.state()).await.map_err(KeyringError::from)?;
+    let state = State::open_to_read(&layout.state())
+        .await
+        .map_err(KeyringError::from)?;
     let mut rows = state.keys().await.map_err(KeyringError::from)?;
     state.close().await.map_err(KeyringError::from)?;
     rows.retain(|row| {

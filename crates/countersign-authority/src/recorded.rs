@@ -22,9 +22,40 @@ pub async fn recorded(directory: &Path) -> Result<Option<Recorded>, OpenError> {
     if !path.exists() {
         return Ok(None);
     }
-    let state = State::open(&path).await?;
+    let state = State::open_to_read(&path).await?;
     let base_url = state.meta("base_url").await?;
     let keys = state.keys().await?.iter().map(KeySummary::from).collect();
     state.close().await?;
     Ok(base_url.map(|base_url| Recorded { base_url, keys }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::recorded;
+    use crate::layout::Layout;
+    use crate::state::State;
+
+    #[tokio::test]
+    async fn looking_changes_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Layout::new(directory.path()).state();
+        let state = State::open(&path).await.unwrap();
+        state.set_meta("base_url", "http://127.0.0.1:1").await.unwrap();
+        state.close().await.unwrap();
+        let before = fs::read(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
+        let found = recorded(directory.path()).await.unwrap().unwrap();
+        assert_eq!(found.base_url, "http://127.0.0.1:1");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn where_nothing_is_nothing_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(recorded(directory.path()).await.unwrap().is_none());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
 }

@@ -114,6 +114,27 @@ impl State {
         })
     }
 
+    /// Opens an existing database without changing anything: beside a running server, or on a copy kept as evidence.
+    pub(crate) async fn open_to_read(path: &Path) -> Result<Self, StateError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let connected = match options.clone().connect().await {
+            Ok(connection) => usable(connection).await,
+            Err(error) => Err(error),
+        };
+        let mut connection = match connected {
+            // Where not even SQLite's shared memory can be made, a database without a pending log reads as it is.
+            Err(_) if !has_pending_log(path) => options.immutable(true).connect().await?,
+            connected => connected?,
+        };
+        check_schema_version(&mut connection).await?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
+    }
+
     /// A value of the `meta` table.
     pub(crate) async fn meta(&self, name: &str) -> Result<Option<String>, StateError> {
         let mut connection = self.lock().await;
@@ -251,17 +272,37 @@ async fn prepare_schema(connection: &mut SqliteConnection) -> Result<(), StateEr
             .execute(&mut *transaction)
             .await?;
     }
-    let row =
-        sqlx::query("SELECT value FROM meta WHERE name = 'schema_version'").fetch_optional(&mut *transaction);
+    check_schema_version(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn check_schema_version(connection: &mut SqliteConnection) -> Result<(), StateError> {
+    let row = sqlx::query("SELECT value FROM meta WHERE name = 'schema_version'").fetch_optional(connection);
     let version = row.await?.map(|row| row.try_get::<String, _>(0)).transpose()?;
     let found = version
         .and_then(|text| text.parse().ok())
         .ok_or(StateError::Corrupt("schema_version"))?;
-    if found != SCHEMA_VERSION {
-        return Err(StateError::TooNew { found });
+    if found == SCHEMA_VERSION {
+        Ok(())
+    } else {
+        Err(StateError::TooNew { found })
     }
-    transaction.commit().await?;
-    Ok(())
+}
+
+/// Opening alone reads nothing: whether the database can be read shows at the first look.
+async fn usable(mut connection: SqliteConnection) -> Result<SqliteConnection, sqlx::Error> {
+    sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1")
+        .fetch_optional(&mut connection)
+        .await?;
+    Ok(connection)
+}
+
+/// Whether commits lie in the write-ahead log that are not in the database file yet.
+fn has_pending_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 #[cfg(test)]
