@@ -16,7 +16,12 @@ type Jwk = Map<String, Value>;
 
 /// Reads a key and its scope.
 pub(crate) fn read_record(jwk: &Value, context: &KeyContext<'_>) -> Result<KeyRecord, KeyFault> {
-    let public = read_public_key(jwk)?;
+    // RFC 7517 leaves `alg` to the publisher, and many leave it out: then a foreign RSA key signs RS256, which every
+    // OpenID provider must support and signs with by default. Of our own keys each says what it is.
+    let public = match context.metadata {
+        KeyMetadata::Assumed => read_public_key(jwk),
+        KeyMetadata::Declared => read_public_key_for(jwk, None),
+    }?;
     let jwk = jwk.as_object().ok_or(KeyFault::NotAnObject)?;
     let id = key_id(jwk)?.ok_or(KeyFault::KeyIdMissing)?;
     let issuer = read_issuer(jwk, context)?;
@@ -48,8 +53,16 @@ pub(crate) fn read_client_record(jwk: &Value, context: &KeyContext<'_>) -> Resul
     .with_id(id))
 }
 
-/// Reads the key alone: kind, purpose, algorithm and components.
+/// Reads the key alone: kind, purpose, algorithm and components. An RSA key without `alg` is for RS256.
 pub(crate) fn read_public_key(jwk: &Value) -> Result<PublicKey, KeyFault> {
+    read_public_key_for(jwk, Some(Algorithm::Rs256))
+}
+
+/// As [`read_public_key`], with what an RSA key without `alg` is for; without such a default it is refused.
+pub(crate) fn read_public_key_for(
+    jwk: &Value,
+    rsa_default: Option<Algorithm>,
+) -> Result<PublicKey, KeyFault> {
     let jwk = jwk.as_object().ok_or(KeyFault::NotAnObject)?;
     let kind = text(jwk, "kty")?.ok_or(KeyFault::KeyTypeMissing)?;
     if kind == "oct" || jwk.contains_key("k") {
@@ -59,19 +72,26 @@ pub(crate) fn read_public_key(jwk: &Value) -> Result<PublicKey, KeyFault> {
         return Err(KeyFault::PrivateKey);
     }
     check_purpose(jwk)?;
-    let algorithm = match kind {
-        "EC" => of_curve(jwk, "P-256", Algorithm::Es256)?,
-        "OKP" => of_curve(jwk, "Ed25519", Algorithm::EdDsa)?,
-        "RSA" => Algorithm::Rs256,
-        _ => return Err(KeyFault::KeyTypeUnsupported),
-    };
-    if text(jwk, "alg")?.is_some_and(|name| name != algorithm.as_str()) {
-        return Err(KeyFault::AlgorithmUnsupported);
-    }
-    match algorithm {
-        Algorithm::Es256 => read_p256(jwk),
-        Algorithm::EdDsa => PublicKey::from_ed25519(&component(jwk, "x")?),
-        Algorithm::Rs256 => PublicKey::from_rsa(&component(jwk, "n")?, &component(jwk, "e")?),
+    match (kind, text(jwk, "crv")?) {
+        ("EC", Some("P-256")) => read_ec(jwk, Algorithm::Es256, 32),
+        ("EC", Some("P-384")) => read_ec(jwk, Algorithm::Es384, 48),
+        ("EC", Some("P-521")) => read_ec(jwk, Algorithm::Es512, 66),
+        ("OKP", Some("Ed25519")) => {
+            check_algorithm(jwk, Algorithm::EdDsa)?;
+            PublicKey::from_ed25519(&component(jwk, "x")?)
+        }
+        ("EC" | "OKP", None) => Err(KeyFault::ComponentMissing),
+        ("RSA", _) => {
+            let algorithm = algorithm(jwk)?
+                .or(rsa_default)
+                .ok_or(KeyFault::AlgorithmMissing)?;
+            PublicKey::from_rsa_for(algorithm, &component(jwk, "n")?, &component(jwk, "e")?)
+        }
+        ("AKP", _) => {
+            let algorithm = algorithm(jwk)?.ok_or(KeyFault::AlgorithmMissing)?;
+            PublicKey::from_ml_dsa(algorithm, &component(jwk, "pub")?)
+        }
+        _ => Err(KeyFault::KeyTypeUnsupported),
     }
 }
 
@@ -121,20 +141,28 @@ fn check_purpose(jwk: &Jwk) -> Result<(), KeyFault> {
     }
 }
 
-fn of_curve(jwk: &Jwk, curve: &str, algorithm: Algorithm) -> Result<Algorithm, KeyFault> {
-    match text(jwk, "crv")? {
-        None => Err(KeyFault::ComponentMissing),
-        Some(name) if name == curve => Ok(algorithm),
-        Some(_) => Err(KeyFault::KeyTypeUnsupported),
+/// What `alg` says, if it is there.
+fn algorithm(jwk: &Jwk) -> Result<Option<Algorithm>, KeyFault> {
+    let name = text(jwk, "alg")?;
+    let known = |name| Algorithm::from_name(name).ok_or(KeyFault::AlgorithmUnsupported);
+    name.map(known).transpose()
+}
+
+/// Where the curve says it all, `alg` may repeat it.
+fn check_algorithm(jwk: &Jwk, of_curve: Algorithm) -> Result<(), KeyFault> {
+    match algorithm(jwk)? {
+        Some(stated) if stated != of_curve => Err(KeyFault::AlgorithmUnsupported),
+        _ => Ok(()),
     }
 }
 
-fn read_p256(jwk: &Jwk) -> Result<PublicKey, KeyFault> {
+fn read_ec(jwk: &Jwk, algorithm: Algorithm, coordinate_bytes: usize) -> Result<PublicKey, KeyFault> {
+    check_algorithm(jwk, algorithm)?;
     let (x, y) = (component(jwk, "x")?, component(jwk, "y")?);
-    if x.len() != 32 || y.len() != 32 {
+    if x.len() != coordinate_bytes || y.len() != coordinate_bytes {
         return Err(KeyFault::PointInvalid);
     }
-    PublicKey::from_es256_point(&[&[4], x.as_slice(), y.as_slice()].concat())
+    PublicKey::from_ec_point(algorithm, &[&[4], x.as_slice(), y.as_slice()].concat())
 }
 
 fn component(jwk: &Jwk, name: &str) -> Result<Vec<u8>, KeyFault> {

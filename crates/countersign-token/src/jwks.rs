@@ -268,6 +268,9 @@ pub enum KeyFault {
     /// `alg` is not what this kind of key does here.
     #[error("`alg` does not fit the key or is not supported")]
     AlgorithmUnsupported,
+    /// No `alg`, and the kind of key does not say what it is for.
+    #[error("the key does not say what algorithm it is for (`alg`)")]
+    AlgorithmMissing,
     /// A component is missing.
     #[error("a component of the key is missing")]
     ComponentMissing,
@@ -280,6 +283,12 @@ pub enum KeyFault {
     /// Below 2048 bits.
     #[error("the RSA modulus has fewer than 2048 bits")]
     RsaModulusTooSmall,
+    /// An ML-DSA key that has not the length its algorithm asks for.
+    #[error("the key has the wrong length for its algorithm")]
+    LengthInvalid,
+    /// Made by a library whose keys can be factored (CVE-2017-15361, "ROCA").
+    #[error("the RSA modulus is of a kind that can be factored (ROCA)")]
+    RsaModulusPredictable,
     /// Above 8192 bits.
     #[error("the RSA modulus has more than 8192 bits")]
     RsaModulusTooLarge,
@@ -331,9 +340,12 @@ impl KeyFault {
             Self::UseNotSignature => "key_use_not_signature",
             Self::OperationsNotVerify => "key_operations_not_verify",
             Self::AlgorithmUnsupported => "key_algorithm_unsupported",
+            Self::AlgorithmMissing => "key_algorithm_missing",
             Self::ComponentMissing => "key_component_missing",
             Self::Base64urlInvalid => "key_base64url_invalid",
             Self::PointInvalid => "key_point_invalid",
+            Self::LengthInvalid => "key_length_invalid",
+            Self::RsaModulusPredictable => "key_rsa_modulus_predictable",
             Self::RsaModulusTooSmall => "key_rsa_modulus_too_small",
             Self::RsaModulusTooLarge => "key_rsa_modulus_too_large",
             Self::RsaModulusInvalid => "key_rsa_modulus_invalid",
@@ -364,7 +376,11 @@ impl KeyFault {
             Self::IssuerForeign | Self::RealmForeign => {
                 Some("publish the key under the issuer and realm it belongs to, never under another")
             }
+            Self::AlgorithmMissing => Some("publish the key with `alg`, for example \"RS256\""),
             Self::RsaModulusTooSmall => Some("replace the key by one of at least 2048 bits"),
+            Self::RsaModulusPredictable => {
+                Some("replace the key, and whatever made it: its private half can be computed")
+            }
             _ => None,
         }
     }

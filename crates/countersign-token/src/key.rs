@@ -15,27 +15,88 @@ use crate::public_key::PublicKey;
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256 (RFC 7518 §3.4).
     Es256,
+    /// ECDSA on P-384 with SHA-384 (RFC 7518 §3.4).
+    Es384,
+    /// ECDSA on P-521 with SHA-512 (RFC 7518 §3.4).
+    Es512,
     /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 to 8192 bits (RFC 7518 §3.3).
     Rs256,
-    /// Ed25519 (RFC 8037).
+    /// RSASSA-PKCS1-v1_5 with SHA-384, 2048 to 8192 bits (RFC 7518 §3.3).
+    Rs384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512, 2048 to 8192 bits (RFC 7518 §3.3).
+    Rs512,
+    /// RSASSA-PSS with SHA-256, 2048 to 8192 bits (RFC 7518 §3.5).
+    Ps256,
+    /// RSASSA-PSS with SHA-384, 2048 to 8192 bits (RFC 7518 §3.5).
+    Ps384,
+    /// RSASSA-PSS with SHA-512, 2048 to 8192 bits (RFC 7518 §3.5).
+    Ps512,
+    /// Ed25519: `EdDSA` (RFC 8037) and `Ed25519` (RFC 9864) are two names of it.
     EdDsa,
+    /// ML-DSA-44 with an empty context (RFC 9964).
+    MlDsa44,
+    /// ML-DSA-65 with an empty context (RFC 9964).
+    MlDsa65,
+    /// ML-DSA-87 with an empty context (RFC 9964).
+    MlDsa87,
 }
 
 impl Algorithm {
-    /// The JOSE name.
+    /// All algorithms.
+    pub const ALL: &[Self] = &[
+        Self::Es256,
+        Self::Es384,
+        Self::Es512,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::EdDsa,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
+    ];
+
+    /// The JOSE name. Ed25519 is written `EdDSA`, the name that readers older than RFC 9864 know as well.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
             Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
             Self::EdDsa => "EdDSA",
+            Self::MlDsa44 => "ML-DSA-44",
+            Self::MlDsa65 => "ML-DSA-65",
+            Self::MlDsa87 => "ML-DSA-87",
         }
     }
 
-    /// From the JOSE name, which is case-sensitive.
+    /// From the JOSE name, which is case-sensitive. `Ed25519` reads as `EdDSA`: Ed448, which that name could mean as
+    /// well, is not supported.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Es256, Self::Rs256, Self::EdDsa]
-            .into_iter()
-            .find(|a| a.as_str() == name)
+        Some(match name {
+            "ES256" => Self::Es256,
+            "ES384" => Self::Es384,
+            "ES512" => Self::Es512,
+            "RS256" => Self::Rs256,
+            "RS384" => Self::Rs384,
+            "RS512" => Self::Rs512,
+            "PS256" => Self::Ps256,
+            "PS384" => Self::Ps384,
+            "PS512" => Self::Ps512,
+            "EdDSA" | "Ed25519" => Self::EdDsa,
+            "ML-DSA-44" => Self::MlDsa44,
+            "ML-DSA-65" => Self::MlDsa65,
+            "ML-DSA-87" => Self::MlDsa87,
+            _ => return None,
+        })
     }
 }
 
@@ -292,8 +353,14 @@ mod tests {
 
     #[test]
     fn algorithm_names_are_case_sensitive() {
-        assert_eq!(Algorithm::from_name("EdDSA"), Some(Algorithm::EdDsa));
-        assert_eq!(Algorithm::from_name("es256"), None);
-        assert_eq!(Algorithm::from_name("none"), None);
+        for algorithm in Algorithm::ALL {
+            assert_eq!(Algorithm::from_name(algorithm.as_str()), Some(*algorithm));
+        }
+        assert_eq!(Algorithm::from_name("Ed25519"), Some(Algorithm::EdDsa));
+        for name in [
+            "es256", "none", "HS256", "ES256K", "ES521", "RS1", "Ed448", "EDDSA", "ML-DSA", "",
+        ] {
+            assert_eq!(Algorithm::from_name(name), None, "{name}");
+        }
     }
 }

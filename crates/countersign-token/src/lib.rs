@@ -77,6 +77,7 @@ mod resource;
 mod rules;
 mod token;
 mod verify;
+mod weak_key;
 
 pub use bundle::TrustBundle;
 pub use fingerprint::{Fingerprint, Thumbprint};

@@ -135,11 +135,11 @@ reasons! {
     AlgorithmSymmetric "algorithm_symmetric"
         "The token claims a shared-secret algorithm (`HS256` and the like)."
         "A forger who hopes that the public key is used as the secret, or an issuer that signs with a shared secret."
-        "The issuer must sign with ES256, RS256 or EdDSA.";
+        "The issuer must sign with a private key of its own: ES, RS, PS, EdDSA or ML-DSA.";
     AlgorithmUnsupported "algorithm_unsupported"
         "The token's algorithm is not one that is used here."
-        "The issuer signs with an algorithm other than ES256, RS256 and EdDSA."
-        "Configure the issuer to sign with one of these.";
+        "The issuer signs with an algorithm that `docs/key-set.md` does not list."
+        "Configure the issuer to sign with one of those.";
 
     // Claims, as far as they can be judged alone.
     ClaimsJsonInvalid "claims_json_invalid"

@@ -122,7 +122,7 @@ pub const RULES: &[Rule] = &[
     form(
         Reason::AlgorithmUnsupported,
         Part::Header,
-        "the algorithm is ES256, RS256 or EdDSA",
+        "the algorithm is a supported signature",
     ),
     form(
         Reason::ClaimsJsonInvalid,

@@ -1,8 +1,12 @@
 //! Key sets: good keys are taken, bad ones refused one by one.
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
+    EcdsaKeyPair, KeyPair as _,
+};
 use countersign_token::{
-    Algorithm, IssuerName, KeyContext, KeyMetadata, KeySet, KeyState, PublicKey, SigningWindow,
-    jwk_thumbprint,
+    Algorithm, IssuerName, KeyContext, KeyFault, KeyMetadata, KeyRecord, KeySet, KeyState, PublicKey,
+    SigningWindow, jwk_thumbprint,
 };
 use serde_json::{Value, json};
 
@@ -83,9 +87,17 @@ fn bad_keys_are_refused_with_their_reason() {
         (&ec, "d", json!("AAAA"), "key_private"),
         (&rsa, "p", json!("AAAA"), "key_private"),
         (&ec, "kty", json!("EC2"), "key_type_unsupported"),
-        (&ec, "crv", json!("P-384"), "key_type_unsupported"),
+        (&ec, "crv", json!("P-384"), "key_algorithm_unsupported"),
+        (&ec, "crv", json!("secp256k1"), "key_type_unsupported"),
+        (&ec, "crv", json!("Ed25519"), "key_type_unsupported"),
         (&ec, "crv", json!(null), "key_component_missing"),
         (&okp, "crv", json!("X25519"), "key_type_unsupported"),
+        (&okp, "crv", json!("Ed448"), "key_type_unsupported"),
+        (&okp, "crv", json!(null), "key_component_missing"),
+        (&okp, "alg", json!("EdDSA"), "taken"),
+        (&okp, "alg", json!("Ed25519"), "taken"),
+        (&okp, "alg", json!("Ed448"), "key_algorithm_unsupported"),
+        (&okp, "alg", json!("ES256"), "key_algorithm_unsupported"),
         (&ec, "use", json!("enc"), "key_use_not_signature"),
         (&ec, "use", json!(["sig"]), "key_member_invalid"),
         (&ec, "key_ops", json!(["verify"]), "taken"),
@@ -95,7 +107,10 @@ fn bad_keys_are_refused_with_their_reason() {
         (&ec, "alg", json!("ES384"), "key_algorithm_unsupported"),
         (&ec, "alg", json!(null), "taken"),
         (&rsa, "alg", json!("RS256"), "taken"),
-        (&rsa, "alg", json!("PS256"), "key_algorithm_unsupported"),
+        (&rsa, "alg", json!("PS512"), "taken"),
+        (&rsa, "alg", json!("ES256"), "key_algorithm_unsupported"),
+        (&rsa, "alg", json!("ML-DSA-44"), "key_algorithm_unsupported"),
+        (&rsa, "alg", json!("RSA-OAEP"), "key_algorithm_unsupported"),
         (&rsa, "alg", json!("RS1"), "key_algorithm_unsupported"),
         (&rsa, "alg", json!("HS256"), "key_algorithm_unsupported"),
         (&ec, "x", json!(null), "key_component_missing"),
@@ -144,6 +159,151 @@ fn bad_keys_are_refused_with_their_reason() {
     }
     for entry in [json!(null), json!(1), json!("key"), json!([])] {
         assert_eq!(fault(&entry, CONSUMER, KeyMetadata::Assumed), "key_not_an_object");
+    }
+}
+
+#[test]
+fn bad_ml_dsa_keys_are_refused_with_their_reason() {
+    let key = json!({ "kty": "AKP", "alg": "ML-DSA-44", "kid": "m", "pub": encode([1; 1_312]) });
+    for (name, value, expected) in [
+        ("pub", json!(null), "key_component_missing"),
+        ("pub", json!(encode([1; 1_311])), "key_length_invalid"),
+        ("pub", json!(encode([1; 1_952])), "key_length_invalid"),
+        ("pub", json!(encode([1; 1_334])), "key_length_invalid"),
+        ("alg", json!(null), "key_algorithm_missing"),
+        ("alg", json!("ML-DSA-65"), "key_length_invalid"),
+        ("alg", json!("ML-DSA"), "key_algorithm_unsupported"),
+        ("alg", json!("RS256"), "key_algorithm_unsupported"),
+        ("priv", json!("AAAA"), "key_private"),
+        ("use", json!("sig"), "taken"),
+    ] {
+        let found = fault(&changed(&key, name, value), CONSUMER, KeyMetadata::Assumed);
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+/// Each private member alone, in each kind of key: whoever reads the set could sign.
+#[test]
+fn private_and_symmetric_members_are_refused_in_any_kind_of_key() {
+    let ec = World::new().key("consumer").record.to_jwk();
+    let keys = [
+        json!({ "kty": "RSA", "alg": "RS256", "kid": "r" }),
+        json!({ "kty": "OKP", "crv": "Ed25519", "kid": "o" }),
+        json!({ "kty": "AKP", "alg": "ML-DSA-44", "kid": "m" }),
+        json!({ "kty": "unknown", "kid": "u" }),
+        ec,
+    ];
+    for key in &keys {
+        for name in ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"] {
+            for value in [json!("AAAA"), json!(""), json!([])] {
+                let key = changed(key, name, value);
+                assert_eq!(
+                    fault(&key, CONSUMER, KeyMetadata::Assumed),
+                    "key_private",
+                    "{name}"
+                );
+            }
+        }
+        let key = changed(key, "k", json!("AAAA"));
+        assert_eq!(fault(&key, CONSUMER, KeyMetadata::Assumed), "key_symmetric");
+    }
+}
+
+#[test]
+fn every_algorithm_is_a_keys_and_survives_publication() {
+    let modulus = [vec![0x81], vec![1; 255]].concat();
+    let rsa = |algorithm| PublicKey::from_rsa_for(algorithm, &modulus, &[1, 0, 1]);
+    for algorithm in Algorithm::ALL {
+        let ec = |signing| {
+            let pair = EcdsaKeyPair::generate(signing).unwrap();
+            PublicKey::from_ec_point(*algorithm, pair.public_key().as_ref())
+        };
+        let public = match algorithm.as_str() {
+            "ES256" => ec(&ECDSA_P256_SHA256_FIXED_SIGNING),
+            "ES384" => ec(&ECDSA_P384_SHA384_FIXED_SIGNING),
+            "ES512" => ec(&ECDSA_P521_SHA512_FIXED_SIGNING),
+            "EdDSA" => PublicKey::from_ed25519(&[7; 32]),
+            "ML-DSA-44" => PublicKey::from_ml_dsa(*algorithm, &[1; 1_312]),
+            "ML-DSA-65" => PublicKey::from_ml_dsa(*algorithm, &[1; 1_952]),
+            "ML-DSA-87" => PublicKey::from_ml_dsa(*algorithm, &[1; 2_592]),
+            _ => rsa(*algorithm),
+        }
+        .unwrap();
+        assert_eq!(public.algorithm(), *algorithm);
+        let issuer = IssuerName::parse(CONSUMER).unwrap();
+        let record = KeyRecord::new(public, issuer, "consumer", KeyState::Active, SigningWindow::OPEN);
+        let set = parse(&[record.to_jwk()], CONSUMER, KeyMetadata::Declared);
+        let read = set.key(record.id()).unwrap();
+        assert_eq!((read.algorithm(), read.to_jwk()), (*algorithm, record.to_jwk()));
+    }
+    // A constructor takes the algorithms of its kind of key only.
+    for (fault, expected) in [
+        (rsa(Algorithm::Es256).err(), KeyFault::AlgorithmUnsupported),
+        (
+            PublicKey::from_ec_point(Algorithm::Rs256, &[4; 65]).err(),
+            KeyFault::AlgorithmUnsupported,
+        ),
+        (
+            PublicKey::from_ec_point(Algorithm::Es384, &[4; 65]).err(),
+            KeyFault::PointInvalid,
+        ),
+        (
+            PublicKey::from_ml_dsa(Algorithm::EdDsa, &[1; 1_312]).err(),
+            KeyFault::AlgorithmUnsupported,
+        ),
+    ] {
+        assert_eq!(fault, Some(expected));
+    }
+}
+
+#[test]
+fn an_rsa_key_without_alg_is_for_rs256_where_the_issuer_is_foreign() {
+    let modulus = encode([vec![0x81], vec![1; 255]].concat());
+    let key = json!({
+        "kty": "RSA", "kid": "r", "n": modulus, "e": "AQAB",
+        "iss": CONSUMER, "cs_realm": "consumer", "cs_state": "active", "cs_sign_from": 0,
+    });
+    let set = parse(std::slice::from_ref(&key), CONSUMER, KeyMetadata::Assumed);
+    assert_eq!(set.key("r").unwrap().algorithm(), Algorithm::Rs256);
+    // Of ours each says what it is.
+    assert_eq!(
+        fault(&key, CONSUMER, KeyMetadata::Declared),
+        "key_algorithm_missing"
+    );
+    for (alg, algorithm) in [("RS384", Algorithm::Rs384), ("PS256", Algorithm::Ps256)] {
+        for metadata in [KeyMetadata::Assumed, KeyMetadata::Declared] {
+            let set = parse(&[changed(&key, "alg", json!(alg))], CONSUMER, metadata);
+            assert_eq!(set.key("r").unwrap().algorithm(), algorithm);
+        }
+    }
+}
+
+#[test]
+fn coordinates_have_the_length_of_their_curve() {
+    for (curve, length, signing) in [
+        ("P-256", 32, &ECDSA_P256_SHA256_FIXED_SIGNING),
+        ("P-384", 48, &ECDSA_P384_SHA384_FIXED_SIGNING),
+        ("P-521", 66, &ECDSA_P521_SHA512_FIXED_SIGNING),
+    ] {
+        let pair = EcdsaKeyPair::generate(signing).unwrap();
+        let point = pair.public_key().as_ref();
+        let (x, y) = point[1..].split_at(length);
+        let key = |x: &[u8], y: &[u8]| json!({ "kty": "EC", "crv": curve, "kid": "e", "x": encode(x), "y": encode(y) });
+        let mut moved = y.to_vec();
+        *moved.last_mut().unwrap() ^= 1;
+        let zero = vec![0; length];
+        for (key, expected) in [
+            (key(x, y), "taken"),
+            (key(x, &moved), "key_point_invalid"),
+            (key(&zero, &zero), "key_point_invalid"),
+            (key(&vec![0xff; length], y), "key_point_invalid"),
+            (key(&[&[0], x].concat(), y), "key_point_invalid"),
+            (key(x, &y[1..]), "key_point_invalid"),
+            // The other way to write a point is not a JWK's.
+            (key(&point[..=length], &[]), "key_member_invalid"),
+        ] {
+            assert_eq!(fault(&key, CONSUMER, KeyMetadata::Assumed), expected, "{curve}");
+        }
     }
 }
 
