@@ -92,6 +92,7 @@ fn kind(reason: Reason) -> Kind {
         | Reason::AudienceMismatch
         | Reason::ResourceRealmMismatch
         | Reason::EmailUnverified
+        | Reason::ConfirmationUnsupported
         | Reason::ProofMissing
         | Reason::ClientMismatch
         | Reason::NeverIssued => Kind::BadToken,

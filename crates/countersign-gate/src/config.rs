@@ -224,6 +224,7 @@ impl ForeignIssuer {
             clock_skew: self.clock_skew_seconds,
             tenants: tenant_rule(&self.tenants),
             email_domains: std::collections::BTreeMap::new(),
+            email_verified: countersign_token::EmailVerified::Ignore,
             keys,
         }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
+use crate::confirmation::Confirmation;
+use crate::email;
 use crate::json::{self, Any, Fault, Guard, Names, Shape};
 use crate::reason::{Detail, Reason, Refusal};
 
@@ -29,7 +31,10 @@ pub(crate) struct Claims {
     pub(crate) scopes: Option<Box<str>>,
     /// `act.sub`: who acts for the subject (RFC 8693 §4.1).
     pub(crate) actor: Option<Box<str>>,
-    pub(crate) is_bound: bool,
+    pub(crate) confirmation: Option<Confirmation>,
+    pub(crate) object_id: Option<Box<str>>,
+    pub(crate) email_domain_verified: bool,
+    pub(crate) email_verified: bool,
 }
 
 impl Claims {
@@ -77,8 +82,24 @@ impl Claims {
         self.issued_at
     }
 
-    pub(crate) fn is_bound(&self) -> bool {
-        self.is_bound
+    /// `cnf`: what the holder must prove to have.
+    pub(crate) fn confirmation(&self) -> Option<&Confirmation> {
+        self.confirmation.as_ref()
+    }
+
+    /// `oid`: the user in his tenant, for all applications (Entra).
+    pub(crate) fn object_id(&self) -> Option<&str> {
+        self.object_id.as_deref()
+    }
+
+    /// `xms_edov`: Entra says that the domain of `email` is the tenant's, or that it saw the mailbox used.
+    pub(crate) fn email_domain_verified(&self) -> bool {
+        self.email_domain_verified
+    }
+
+    /// `email_verified` (OIDC): the issuer says so, on grounds of its own.
+    pub(crate) fn email_verified(&self) -> bool {
+        self.email_verified
     }
 
     pub(crate) fn audience(&self) -> impl Iterator<Item = &str> + Clone {
@@ -144,6 +165,9 @@ enum Claim {
     Scopes,
     Actor,
     Confirmation,
+    ObjectId,
+    EmailDomainVerified,
+    EmailVerified,
 }
 
 const CLAIMS: &[(&str, Claim)] = &[
@@ -164,6 +188,9 @@ const CLAIMS: &[(&str, Claim)] = &[
     ("scp", Claim::Scopes),
     ("act", Claim::Actor),
     ("cnf", Claim::Confirmation),
+    ("oid", Claim::ObjectId),
+    ("xms_edov", Claim::EmailDomainVerified),
+    ("email_verified", Claim::EmailVerified),
 ];
 
 struct ClaimsSeed<'g> {
@@ -237,8 +264,20 @@ impl Claims {
                 self.scopes = Some(texts.join(" ").into());
             }
             (Claim::Scopes, Shape::Text(text)) => self.scopes = Some(text.into()),
-            (Claim::Actor, Shape::Object(Some(subject))) if !subject.is_empty() => self.actor = Some(subject),
-            (Claim::Confirmation, Shape::Object(_)) => self.is_bound = true,
+            (Claim::Actor, Shape::Object(actor))
+                if actor.subject.as_deref().is_some_and(|s| !s.is_empty()) =>
+            {
+                self.actor = actor.subject;
+            }
+            (Claim::Confirmation, Shape::Object(members)) => {
+                self.confirmation = Confirmation::read(&members);
+                return self.confirmation.is_some();
+            }
+            // Whatever does not say yes says no, and refuses no token by itself.
+            (Claim::EmailDomainVerified, value) => {
+                self.email_domain_verified = email::is_domain_verified(&value);
+            }
+            (Claim::EmailVerified, value) => self.email_verified = value == Shape::Bool(true),
             _ => return false,
         }
         true
@@ -256,13 +295,16 @@ impl Claims {
             Claim::Tenant => &mut self.tenant,
             Claim::Email => &mut self.email,
             Claim::Scope => &mut self.scope,
+            Claim::ObjectId => &mut self.object_id,
             Claim::Audience
             | Claim::ExpiresAt
             | Claim::NotBefore
             | Claim::IssuedAt
             | Claim::Scopes
             | Claim::Actor
-            | Claim::Confirmation => return None,
+            | Claim::Confirmation
+            | Claim::EmailDomainVerified
+            | Claim::EmailVerified => return None,
         })
     }
 }
@@ -346,6 +388,10 @@ mod tests {
             r#"{"act":{"sub":""}}"#,
             r#"{"act":1}"#,
             r#"{"cnf":"x"}"#,
+            r#"{"cnf":{"jkt":"x"}}"#,
+            r#"{"cnf":{"jkt":""}}"#,
+            r#"{"cnf":{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2="}}"#,
+            r#"{"oid":7}"#,
         ] {
             assert_eq!(faults(json).1, Some(Reason::ClaimInvalid), "{json}");
         }
@@ -386,6 +432,6 @@ mod tests {
         assert_eq!(claims.scope(), Some("r w"));
         assert_eq!(claims.client(), Some("c"));
         assert_eq!(claims.actor.as_deref(), Some("x"));
-        assert!(!claims.is_bound);
+        assert!(claims.confirmation.is_none());
     }
 }

@@ -93,3 +93,14 @@ impl Verdict {
         }
     }
 }
+
+/// Unwraps an input of a rule; without it the rule is not reached.
+macro_rules! need {
+    ($input:expr) => {
+        match $input {
+            Some(input) => input,
+            None => return $crate::facts::Verdict::NotReached,
+        }
+    };
+}
+pub(crate) use need;

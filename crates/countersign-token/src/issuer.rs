@@ -211,13 +211,15 @@ pub struct IssuerRecord {
     /// E-mail domains that a tenant is proven to own, in lower case; the key is the tenant, or empty for tokens
     /// without one.
     pub email_domains: BTreeMap<String, Vec<String>>,
+    /// What its `email_verified` is worth.
+    pub email_verified: EmailVerified,
     /// The issuer's keys.
     pub keys: KeySet,
 }
 
 impl IssuerRecord {
     /// A record with the strict defaults: `at+jwt` only, 30 s clock skew, any tenant of the template, no e-mail
-    /// domains.
+    /// domains, `email_verified` ignored.
     pub fn new(issuer: IssuerName, realm: impl Into<String>, lifetime_max: u64, keys: KeySet) -> Self {
         Self {
             issuer,
@@ -227,9 +229,20 @@ impl IssuerRecord {
             clock_skew: CLOCK_SKEW_DEFAULT,
             tenants: TenantRule::Any,
             email_domains: BTreeMap::new(),
+            email_verified: EmailVerified::Ignore,
             keys,
         }
     }
+}
+
+/// What an issuer's claim `email_verified` is worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmailVerified {
+    /// Nothing: who verified what, and when, the claim does not say.
+    #[default]
+    Ignore,
+    /// It counts: this issuer sets it only for mailboxes that it has seen used, and takes it back on a change.
+    Believe,
 }
 
 #[cfg(test)]

@@ -138,11 +138,39 @@ impl<'de> Visitor<'de> for Name {
 pub(crate) enum Shape<'de> {
     Text(Cow<'de, str>),
     Unsigned(u64),
+    Bool(bool),
     /// An array of texts and nothing else.
     Texts(Vec<String>),
-    /// An object, and its member `sub` if that is a text: who acts, where the object is an `act` claim.
-    Object(Option<Box<str>>),
+    Object(Object),
     Other,
+}
+
+/// The members of an object that some claim is read for, where they are texts.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Object {
+    /// `sub`: who acts, in an `act` claim.
+    pub(crate) subject: Option<Box<str>>,
+    /// `jkt`, in a `cnf` claim.
+    pub(crate) key_thumbprint: Option<Box<str>>,
+    /// `x5t#S256`, in a `cnf` claim.
+    pub(crate) certificate_thumbprint: Option<Box<str>>,
+    /// Whether there are others, or one of these is not a text.
+    pub(crate) has_others: bool,
+}
+
+impl Object {
+    fn take(&mut self, name: &str, value: Shape<'_>) {
+        let slot = match name {
+            "sub" => &mut self.subject,
+            "jkt" => &mut self.key_thumbprint,
+            "x5t#S256" => &mut self.certificate_thumbprint,
+            _ => return self.has_others = true,
+        };
+        match value {
+            Shape::Text(text) => *slot = Some(text.into()),
+            _ => self.has_others = true,
+        }
+    }
 }
 
 /// Reads a value of any kind.
@@ -178,8 +206,8 @@ impl<'de> Visitor<'de> for Any<'_> {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Shape::Other)
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Shape::Bool(value))
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
@@ -221,15 +249,14 @@ impl<'de> Visitor<'de> for Any<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let inside = self.deeper()?;
         let mut names = Names::new(self.guard);
-        let mut subject = None;
+        let mut object = Object::default();
         while let Some(name) = names.next(&mut map)? {
-            let is_subject = name == "sub";
-            match map.next_value_seed(inside)? {
-                Shape::Text(text) if is_subject => subject = Some(text.into()),
-                _ => {}
-            }
+            // Only these are kept, so no other name is worth a copy.
+            let kept = ["sub", "jkt", "x5t#S256"].into_iter().find(|kept| *kept == name);
+            let value = map.next_value_seed(inside)?;
+            object.take(kept.unwrap_or_default(), value);
         }
-        Ok(Shape::Object(subject))
+        Ok(Shape::Object(object))
     }
 }
 

@@ -60,7 +60,9 @@ pub mod assertion;
 mod base64url;
 mod bundle;
 mod claims;
+mod confirmation;
 pub mod dangerous;
+mod email;
 mod facts;
 mod fingerprint;
 mod header;
@@ -70,6 +72,7 @@ mod jwk;
 mod jwks;
 mod key;
 pub mod limits;
+mod principal;
 mod public_key;
 mod reason;
 mod registry;
@@ -80,12 +83,14 @@ mod verify;
 mod weak_key;
 
 pub use bundle::TrustBundle;
-pub use fingerprint::{Fingerprint, Thumbprint};
+pub use fingerprint::{CertificateThumbprint, Fingerprint, Thumbprint, TokenDigest};
 pub use issuer::{
-    IssuerMatch, IssuerName, IssuerNameError, IssuerRecord, IssuerTemplate, TenantRule, is_guid,
+    EmailVerified, IssuerMatch, IssuerName, IssuerNameError, IssuerRecord, IssuerTemplate, TenantRule,
+    is_guid,
 };
 pub use jwks::{JwksError, KeyContext, KeyFault, KeyMetadata, KeyRefusal, KeySet};
 pub use key::{Algorithm, KeyRecord, KeyState, SigningWindow};
+pub use principal::Principal;
 pub use public_key::{PublicKey, jwk_thumbprint};
 pub use reason::{Detail, Reason, Refusal, reasons_markdown};
 pub use registry::{Registry, RegistryError};

@@ -246,6 +246,10 @@ reasons! {
         "The token carries an e-mail address of a domain that its tenant is not proven to own."
         "An address that anyone can set in his own tenant, to be taken for somebody else (nOAuth)."
         "Identify people by `iss` and `sub`. List the tenant's proven domains, or let the resource ignore e-mail addresses.";
+    ConfirmationUnsupported "confirmation_unsupported"
+        "The token is bound to something (`cnf`) by a method that cannot be checked."
+        "An issuer that binds tokens otherwise than by DPoP (`jkt`) or a client certificate (`x5t#S256`), or names nothing at all."
+        "Let the issuer bind tokens for this resource by `jkt` or `x5t#S256`, or not at all.";
     ProofMissing "proof_missing"
         "The token is bound to a key of its holder (`cnf`), and no proof of that key came with it."
         "A stolen bound token used as a plain one, or a client that does not send its proof."

@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Digest, SHA256, digest};
 
 use crate::base64url;
 use crate::claims::{self, Claims};
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, TokenDigest};
 use crate::header::{self, Header};
 use crate::limits::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::reason::{Detail, Reason, Refusal};
@@ -88,6 +88,13 @@ impl ParsedToken {
     /// What the ledger calls this token, if it is one.
     pub fn fingerprint(&self) -> Fingerprint {
         self.content.fingerprint
+    }
+
+    /// What a cache may know this token by.
+    ///
+    /// Hashed when asked for: base64url is canonical here, so the text is known although it was not kept.
+    pub fn token_digest(&self) -> TokenDigest {
+        TokenDigest::of_parts(&self.signing_input, &self.signature)
     }
 }
 

@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::claims::Claims;
+use crate::email;
 use crate::facts::{Facts, Verdict};
 use crate::fingerprint::{Fingerprint, Thumbprint};
 use crate::header::Header;
 use crate::key::{Algorithm, KeyRecord, KeyState};
+use crate::principal::Principal;
 use crate::reason::{Reason, Refusal};
 use crate::registry::Registry;
 use crate::resource::Resource;
@@ -52,6 +54,7 @@ pub struct VerifiedToken {
     content: Arc<Content>,
     key: KeyRecord,
     has_tenant: bool,
+    is_email_vouched_for: bool,
     issued_at: u64,
     expires_at: u64,
 }
@@ -67,6 +70,7 @@ impl VerifiedToken {
                 .ok_or_else(|| Refusal::new(Reason::KeyUnknown, "no key was selected"))?
                 .clone(),
             has_tenant: facts.tenant().is_some(),
+            is_email_vouched_for: email::is_vouched_for(facts).unwrap_or(false),
             issued_at: claims.issued_at().ok_or_else(missing)?,
             expires_at: claims.expires_at().ok_or_else(missing)?,
         })
@@ -94,6 +98,25 @@ impl VerifiedToken {
     /// `sub`. Together with [`Self::issuer`] it is the identity; an e-mail address never is.
     pub fn subject(&self) -> &str {
         self.claims().subject().unwrap_or_default()
+    }
+
+    /// Who the token speaks for: the one thing to hang accounts and permissions on.
+    pub fn principal(&self) -> Principal {
+        Principal::new(
+            self.issuer(),
+            self.subject(),
+            self.tenant(),
+            self.claims().object_id(),
+        )
+    }
+
+    /// The e-mail address, if it may be shown as the user's: the tenant is proven to own its domain, Entra vouches for it
+    /// (`xms_edov`), or the issuer does (`email_verified`) and its record says that this counts.
+    ///
+    /// For showing only. Two people may come with one address, today or a year apart; who it is says
+    /// [`Self::principal`].
+    pub fn displayable_email(&self) -> Option<&str> {
+        self.claims().email().filter(|_| self.is_email_vouched_for)
     }
 
     /// The client that got the token: `client_id`, or what issuers without RFC 9068 write (`azp`, `appid`).

@@ -310,8 +310,14 @@ fn a_claim_that_is_off_is_refused() {
         ("aud", json!("https://mail.example.evil"), "audience_mismatch"),
         ("aud", json!(["https://other.example"]), "audience_mismatch"),
         ("aud", json!([]), "claim_invalid"),
-        ("cnf", json!({ "jkt": "x" }), "proof_missing"),
-        ("cnf", json!({}), "proof_missing"),
+        ("cnf", json!({ "jkt": "x" }), "claim_invalid"),
+        (
+            "cnf",
+            json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }),
+            "proof_missing",
+        ),
+        ("cnf", json!({}), "confirmation_unsupported"),
+        ("cnf", json!({ "jwk": {} }), "confirmation_unsupported"),
         ("email", json!("ada@fabrikam.example"), "email_unverified"),
         ("email", json!("ada@contoso.example.evil"), "email_unverified"),
         (

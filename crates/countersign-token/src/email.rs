@@ -1,0 +1,83 @@
+//! Which e-mail addresses may be shown. None is ever an identity.
+
+use crate::facts::Facts;
+use crate::issuer::EmailVerified;
+use crate::json::Shape;
+
+/// Whether somebody vouches for the token's `email`: the operator, who listed its domain as the tenant's own; Entra, by
+/// `xms_edov`, for a tenant the issuer speaks for; or the issuer, by `email_verified`, where its record says that this
+/// counts.
+pub(crate) fn is_vouched_for(facts: &Facts<'_>) -> Option<bool> {
+    let (record, claims) = (facts.record?, facts.claims?);
+    let Some(domain) = claims.email().and_then(domain) else {
+        return Some(false);
+    };
+    let tenant = facts.tenant();
+    let owned = record.email_domains.get(tenant.unwrap_or_default());
+    Some(
+        owned.is_some_and(|owned| owned.contains(&domain))
+            || (tenant.is_some() && claims.email_domain_verified())
+            || (record.email_verified == EmailVerified::Believe && claims.email_verified()),
+    )
+}
+
+/// The forms in which Entra writes that `xms_edov` holds. It is documented as a Boolean; `1`, `"1"` and `"true"` were seen.
+pub(crate) fn is_domain_verified(value: &Shape<'_>) -> bool {
+    match value {
+        Shape::Bool(value) => *value,
+        Shape::Unsigned(value) => *value == 1,
+        Shape::Text(text) => text == "1" || text == "true",
+        _ => false,
+    }
+}
+
+/// The domain in lower case; `None` for what is not plainly one address.
+fn domain(email: &str) -> Option<String> {
+    let (local, domain) = email.split_once('@')?;
+    let plain = !local.is_empty() && !domain.is_empty() && email.bytes().all(|b| b.is_ascii_graphic());
+    (plain && !domain.contains('@')).then(|| domain.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_addresses_have_a_domain() {
+        assert_eq!(domain("a@Example.COM").as_deref(), Some("example.com"));
+        for email in [
+            "",
+            "a",
+            "@b",
+            "a@",
+            "a@b@c",
+            "a b@c",
+            "a@b c",
+            "a@b\u{430}.com",
+            "\"a@x\"@b",
+        ] {
+            assert_eq!(domain(email), None, "{email}");
+        }
+    }
+
+    #[test]
+    fn xms_edov_says_yes_in_four_forms_only() {
+        let text = |text: &'static str| Shape::Text(text.into());
+        for yes in [Shape::Bool(true), Shape::Unsigned(1), text("1"), text("true")] {
+            assert!(is_domain_verified(&yes), "{yes:?}");
+        }
+        for no in [
+            Shape::Bool(false),
+            Shape::Unsigned(0),
+            Shape::Unsigned(2),
+            text("0"),
+            text("True"),
+            text("yes"),
+            text(""),
+            Shape::Other,
+            Shape::Texts(vec!["true".to_owned()]),
+        ] {
+            assert!(!is_domain_verified(&no), "{no:?}");
+        }
+    }
+}
