@@ -5,7 +5,7 @@ use crate::claims::Claims;
 use crate::issuer::IssuerName;
 use crate::jwk;
 use crate::jwks::{JwksError, KeyContext, KeyMetadata, KeySet};
-use crate::key::{KeyRecord, KeyState};
+use crate::jws::select_key;
 use crate::reason::{Detail, Reason, Refusal};
 use crate::token::ParsedToken;
 
@@ -74,7 +74,7 @@ pub fn verify(
             "`iss` and `sub` must be the client's id",
         ));
     }
-    let key = select_key(token, keys)?;
+    let key = select_key(&token.content.header, keys)?;
     if !key.verify_hashed(token.signing_input.as_bytes(), &token.digest, &token.signature) {
         return Err(Refusal::new(
             Reason::SignatureInvalid,
@@ -110,35 +110,6 @@ fn required(claims: &Claims) -> Result<(&str, u64), Refusal> {
     }
     let expires_at = claims.expires_at().ok_or(missing("exp"))?;
     Ok((claims.token_id().ok_or(missing("jti"))?, expires_at))
-}
-
-fn select_key<'k>(token: &ParsedToken, keys: &'k KeySet) -> Result<&'k KeyRecord, Refusal> {
-    let header = &token.content.header;
-    let key = match header.key_id() {
-        Some(id) => keys
-            .key(id)
-            .ok_or(Refusal::new(Reason::KeyUnknown, "the client has no such key"))?,
-        None => keys.sole_key().ok_or(Refusal::new(
-            Reason::KeyIdMissing,
-            "`kid` is absent and the client has not exactly one key",
-        ))?,
-    };
-    let refuse = |reason| {
-        Err(Refusal {
-            reason,
-            detail: Detail::Key(key.clone()),
-        })
-    };
-    match key.state() {
-        KeyState::Active => {}
-        KeyState::Staged => return refuse(Reason::KeyStaged),
-        KeyState::Retired | KeyState::Expired => return refuse(Reason::KeyExpired),
-        KeyState::Suspect | KeyState::Revoked => return refuse(Reason::KeyRevoked),
-    }
-    if header.algorithm() != Some(key.algorithm()) {
-        return refuse(Reason::AlgorithmMismatch);
-    }
-    Ok(key)
 }
 
 fn check_times(claims: &Claims, expires_at: u64, policy: &AssertionPolicy<'_>) -> Result<(), Refusal> {

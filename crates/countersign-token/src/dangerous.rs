@@ -1,8 +1,12 @@
 //! What a token says, unverified: for logs and for showing a token to its owner. **Never decide on it.**
+//!
+//! And [`verify_signature_alone`]: what a signature proves without the rules for tokens.
 
 use crate::claims::Claims;
 use crate::fingerprint::Fingerprint;
 use crate::token::ParsedToken;
+
+pub use crate::jws::verify_signature_alone;
 
 /// The content of a token nobody has verified. A forger wrote it, until proved otherwise.
 #[derive(Clone, Copy)]

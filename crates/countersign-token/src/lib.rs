@@ -70,6 +70,7 @@ mod issuer;
 mod json;
 mod jwk;
 mod jwks;
+mod jws;
 mod key;
 pub mod limits;
 mod principal;

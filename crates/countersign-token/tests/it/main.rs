@@ -17,4 +17,6 @@ mod reasons_page;
 mod registries;
 mod rules;
 mod vectors;
+mod vectors_jws;
+mod vectors_signatures;
 mod world;

@@ -1,11 +1,17 @@
-//! Published examples: RFC 7515 appendix A (RS256, ES256), RFC 8037 appendix A (Ed25519), RFC 7638 §3.1 (thumbprint).
+//! Published examples: RFC 7515 appendix A (RS256, ES256, ES512), RFC 8037 appendix A (Ed25519), RFC 7638 §3.1
+//! (thumbprint), RFC 9964 (ML-DSA), RFC 7520 (cookbook).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_token::{IssuerName, KeyContext, KeyMetadata, KeySet, jwk_thumbprint};
+use countersign_token::{IssuerName, KeyContext, KeyMetadata, KeySet, dangerous, jwk_thumbprint};
 use serde_json::{Value, json};
 
-fn verifies(jwk: &Value, token: &str) -> bool {
+/// A file of `testdata`.
+pub(crate) fn published(path: &str) -> Value {
+    let path = format!("{}/../../testdata/{path}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap()
+}
+
+fn keys(jwk: &Value) -> KeySet {
     let issuer = IssuerName::parse("https://example").unwrap();
     let context = KeyContext {
         issuer: &issuer,
@@ -13,12 +19,28 @@ fn verifies(jwk: &Value, token: &str) -> bool {
         metadata: KeyMetadata::Assumed,
     };
     let mut jwk = jwk.clone();
-    jwk["kid"] = json!("k");
-    let set = KeySet::parse(json!({ "keys": [jwk] }).to_string().as_bytes(), &context).unwrap();
-    let (input, signature) = token.rsplit_once('.').unwrap();
-    set.key("k")
-        .unwrap()
-        .verify(input.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap())
+    if jwk.get("kid").is_none() {
+        jwk["kid"] = json!("k");
+    }
+    KeySet::parse(json!({ "keys": [jwk] }).to_string().as_bytes(), &context).unwrap()
+}
+
+/// `verified`, or the code of the refusal.
+fn outcome(jwk: &Value, token: &str) -> &'static str {
+    dangerous::verify_signature_alone(token, &keys(jwk)).map_or_else(|refusal| refusal.code(), |_| "verified")
+}
+
+fn verifies(jwk: &Value, token: &str) -> bool {
+    outcome(jwk, token) == "verified"
+}
+
+/// What can be said aloud of a private key.
+fn public(jwk: &Value) -> Value {
+    let mut jwk = jwk.clone();
+    for member in ["d", "p", "q", "dp", "dq", "qi", "priv"] {
+        jwk.as_object_mut().unwrap().remove(member);
+    }
+    jwk
 }
 
 const RSA_N: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
@@ -72,4 +94,86 @@ fn rfc_7638_thumbprint() {
         jwk_thumbprint(&jwk).unwrap().to_base64url(),
         "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
     );
+}
+
+#[test]
+fn rfc_7515_es512() {
+    let jwk = json!({
+        "kty": "EC", "crv": "P-521",
+        "x": "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk",
+        "y": "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2",
+    });
+    let signature = "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn";
+    assert!(verifies(
+        &jwk,
+        &format!("eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA.{signature}")
+    ));
+    assert!(!verifies(
+        &jwk,
+        &format!("eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZB.{signature}")
+    ));
+}
+
+#[test]
+fn rfc_9964_ml_dsa() {
+    for name in ["ML_DSA_44", "ML_DSA_65", "ML_DSA_87"] {
+        let example = published(&format!("rfc9964/{name}.jose.json"));
+        let (jwk, jws) = (public(&example["jwk"]), example["jws"].as_str().unwrap());
+        assert_eq!(outcome(&jwk, jws), "verified", "{name}");
+        let (head, last) = jws.split_at(jws.len() - 10);
+        assert_eq!(
+            outcome(&jwk, &format!("{head}{}", last.replace(&last[..1], "_"))),
+            "signature_invalid"
+        );
+        assert_eq!(
+            jwk_thumbprint(&jwk).unwrap().to_base64url(),
+            jwk["kid"].as_str().unwrap()
+        );
+        let refused = keys(&example["jwk"]);
+        assert_eq!(refused.refused()[0].reason.code(), "key_private");
+    }
+}
+
+/// RFC 7520 §4, RFC 7797 §4 and RFC 8037, in the form the working group published them.
+#[test]
+fn jose_cookbook() {
+    for (file, expected) in [
+        ("jws/4_1.rsa_v15_signature", "verified"),
+        ("jws/4_2.rsa-pss_signature", "verified"),
+        ("jws/4_3.ecdsa_signature", "verified"),
+        ("jws/4_4.hmac-sha2_integrity_protection", "algorithm_symmetric"),
+        ("jws/4_5.signature_with_detached_content", "algorithm_symmetric"),
+        ("rfc7797/4.2.hmac-sha2_b64_false", "critical_header_unsupported"),
+        ("curve25519/jws", "verified"),
+    ] {
+        let example = published(&format!("jose-cookbook/{file}.json"));
+        let mut jwk = public(&example["input"]["key"]);
+        jwk["alg"] = example["input"]["alg"].clone();
+        let output = example["output"].as_object().unwrap();
+        if let Some(compact) = output.get("compact") {
+            assert_eq!(outcome(&jwk, compact.as_str().unwrap()), expected, "{file}");
+        }
+        for form in ["json", "json_flat"] {
+            if let Some(text) = output.get(form) {
+                let found = outcome(&jwk, &text.to_string());
+                assert!(found != "verified", "{file} {form}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_cookbooks_private_keys_are_not_taken() {
+    for (file, expected) in [
+        ("3_1.ec_public_key", None),
+        ("3_2.ec_private_key", Some("key_private")),
+        ("3_3.rsa_public_key", None),
+        ("3_4.rsa_private_key", Some("key_private")),
+        ("3_5.symmetric_key_mac_computation", Some("key_symmetric")),
+        ("3_6.symmetric_key_encryption", Some("key_symmetric")),
+    ] {
+        let keys = keys(&published(&format!("jose-cookbook/jwk/{file}.json")));
+        let fault = keys.refused().first().map(|refusal| refusal.reason.code());
+        assert_eq!(fault, expected, "{file}");
+    }
 }
