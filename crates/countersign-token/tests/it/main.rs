@@ -12,6 +12,7 @@ mod corpus_claims;
 mod corpus_keys;
 mod explanations;
 mod key_sets;
+mod keysets_published;
 mod properties;
 mod reasons_page;
 mod registries;

@@ -4,11 +4,15 @@
 use countersign_token::{IssuerName, KeyContext, KeyMetadata, KeySet, dangerous, jwk_thumbprint};
 use serde_json::{Value, json};
 
-/// A file of `testdata`.
+/// A JSON file of `testdata`.
 pub(crate) fn published(path: &str) -> Value {
+    serde_json::from_str(&published_text(path)).unwrap()
+}
+
+/// A file of `testdata`.
+pub(crate) fn published_text(path: &str) -> String {
     let path = format!("{}/../../testdata/{path}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    serde_json::from_str(&text).unwrap()
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 fn keys(jwk: &Value) -> KeySet {
