@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use countersign_token::dangerous::Unverified;
 use countersign_token::{
-    Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, ParsedToken, Registry, Resource,
-    assertion, explain, verify,
+    Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, ParsedToken, Proofs, Registry,
+    Resource, assertion, explain, verify,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -39,6 +39,7 @@ fuzz_target!(|data: &[u8]| {
         registry: &REGISTRY,
         resource: &RESOURCE,
         now: 1_700_000_000,
+        proofs: Proofs::NONE,
     };
     let parsed = ParsedToken::parse(text);
     let verdict = parsed

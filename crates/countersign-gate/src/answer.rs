@@ -94,6 +94,22 @@ fn kind(reason: Reason) -> Kind {
         | Reason::EmailUnverified
         | Reason::ConfirmationUnsupported
         | Reason::ProofMissing
+        | Reason::CertificateMismatch
+        | Reason::ConfirmationMissing
+        | Reason::ProofRepeated
+        | Reason::ProofMalformed
+        | Reason::ProofTypeMismatch
+        | Reason::ProofAlgorithmUnsupported
+        | Reason::ProofKeyInvalid
+        | Reason::ProofUrlInvalid
+        | Reason::ProofMethodMismatch
+        | Reason::ProofUrlMismatch
+        | Reason::ProofOutsideWindow
+        | Reason::ProofNonceMismatch
+        | Reason::ProofTokenMismatch
+        | Reason::ProofKeyMismatch
+        | Reason::ProofSignatureInvalid
+        | Reason::ProofReplayed
         | Reason::ClientMismatch
         | Reason::NeverIssued => Kind::BadToken,
 

@@ -1,8 +1,73 @@
-//! What a token is bound to (`cnf`, RFC 7800).
+//! What a token is bound to (`cnf`, RFC 7800), and what its holder shows for it.
 
+use std::fmt;
+
+use crate::dpop::Request;
 use crate::facts::{Facts, Verdict, need};
 use crate::fingerprint::{CertificateThumbprint, Thumbprint};
 use crate::json::Object;
+use crate::reason::Detail;
+
+/// What the holder of a token showed beside it: a DPoP proof, the client certificate of the connection, or both.
+///
+/// A token that is bound to something is refused unless exactly that was shown; one that is bound to both a key and a
+/// certificate needs both.
+///
+/// ```
+/// use countersign_token::dpop::{MemoryReplayStore, Request, RequestUrl};
+/// use countersign_token::{Dpop, Proofs};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Once, for the whole process.
+/// let used = MemoryReplayStore::new(100_000);
+///
+/// // For each request. All values of its `DPoP` header, so that two of them are seen.
+/// let headers = ["eyJ0eXAiOiJkcG9wK2p3dCIsI..."];
+/// let url = RequestUrl::from_parts("https", "mail.example", "/inbox?unread")?;
+/// let proofs = Proofs {
+///     dpop: Some(Dpop { headers: &headers, request: Request::new("GET", &url, &used) }),
+///     certificate: None,
+/// };
+/// # let _ = proofs;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Proofs<'a> {
+    /// The DPoP proof, and the request it must have been made for. `None` also where a client says `Bearer`: then a
+    /// token that is bound to a key is refused, and a stray proof beside an unbound one is not looked at.
+    pub dpop: Option<Dpop<'a>>,
+    /// The client certificate of the connection, in DER. It must come from the connection itself or from a proxy that
+    /// lets no such header of a client's through.
+    pub certificate: Option<&'a [u8]>,
+}
+
+impl Proofs<'_> {
+    /// Nothing: a bearer token.
+    pub const NONE: Self = Self {
+        dpop: None,
+        certificate: None,
+    };
+}
+
+/// A DPoP proof as it came, see [`Proofs`].
+#[derive(Clone, Copy)]
+pub struct Dpop<'a> {
+    /// The values of the request's `DPoP` headers. None is as good as no proof, more than one is refused.
+    pub headers: &'a [&'a str],
+    /// The request the proof must have been made for.
+    pub request: Request<'a>,
+}
+
+impl fmt::Debug for Dpop<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the headers: a proof that was not used yet is as good as a key.
+        f.debug_struct("Dpop")
+            .field("headers", &self.headers.len())
+            .field("request", &self.request)
+            .finish()
+    }
+}
 
 /// What the holder of a token must prove to have.
 #[derive(Clone, Copy, Debug)]
@@ -45,18 +110,62 @@ pub(crate) fn unsupported(facts: &Facts<'_>) -> Verdict {
     )
 }
 
+/// The answers of the rules about proofs where there is no proof: nothing to find fault with, unless one is owed.
+pub(crate) fn without_proof(facts: &Facts<'_>) -> Verdict {
+    let is_owed = need!(facts.claims)
+        .confirmation()
+        .is_some_and(|bound| bound.key.is_some());
+    if is_owed {
+        Verdict::NotReached
+    } else {
+        Verdict::Passed
+    }
+}
+
 pub(crate) fn proof_missing(facts: &Facts<'_>) -> Verdict {
     let Some(bound) = need!(facts.claims).confirmation() else {
         return Verdict::Passed;
     };
-    if bound.key.is_some() {
-        return Verdict::unless(
-            true,
+    if bound.key.is_some() && facts.dpop().is_none() {
+        return Verdict::Failed(Detail::Note(
             "the token is bound to a key, and no DPoP proof came with it",
-        );
+        ));
     }
     Verdict::unless(
-        bound.certificate.is_some(),
+        bound.certificate.is_some() && facts.certificate().is_none(),
         "the token is bound to a client certificate, and none came with it",
     )
+}
+
+pub(crate) fn certificate_mismatch(facts: &Facts<'_>) -> Verdict {
+    let bound = need!(facts.claims)
+        .confirmation()
+        .and_then(|bound| bound.certificate);
+    let Some(bound) = bound else {
+        return Verdict::Passed;
+    };
+    let certificate = need!(facts.certificate());
+    Verdict::unless(
+        !bound.is_of(certificate),
+        "the certificate is not the one in `cnf`",
+    )
+}
+
+pub(crate) fn confirmation_missing(facts: &Facts<'_>) -> Verdict {
+    let bound = need!(facts.claims).confirmation();
+    let is_bound = bound.is_some_and(|bound| bound.key.is_some());
+    Verdict::unless(
+        facts.dpop().is_some() && !is_bound,
+        "a DPoP proof came with a token that is bound to no key",
+    )
+}
+
+pub(crate) fn proof_repeated(facts: &Facts<'_>) -> Verdict {
+    match facts.dpop() {
+        None => without_proof(facts),
+        Some(dpop) => Verdict::unless(
+            dpop.headers.len() > 1,
+            "the request has more than one `DPoP` header",
+        ),
+    }
 }

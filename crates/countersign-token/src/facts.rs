@@ -1,13 +1,29 @@
 //! What the rules look at and what they answer.
 
+use std::cell::OnceCell;
+
 use crate::claims::Claims;
+use crate::confirmation::{self, Dpop, Proofs};
+use crate::dpop::{Proof, ProofCheck};
 use crate::header::Header;
 use crate::issuer::{IssuerRecord, TenantRule};
 use crate::key::KeyRecord;
-use crate::reason::Detail;
+use crate::reason::{Detail, Reason, Refusal};
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::token::ParsedToken;
+use crate::verify::Check;
+
+/// Unwraps an input of a rule; without it the rule is not reached.
+macro_rules! need {
+    ($input:expr) => {
+        match $input {
+            Some(input) => input,
+            None => return $crate::facts::Verdict::NotReached,
+        }
+    };
+}
+pub(crate) use need;
 
 /// What the rules look at: the token's parts as far as they could be read, and what they select.
 pub(crate) struct Facts<'a> {
@@ -22,6 +38,11 @@ pub(crate) struct Facts<'a> {
     pub(crate) issuer_tenant: Option<&'a str>,
     /// The key named by `kid` inside the issuer's record.
     pub(crate) key: Option<&'a KeyRecord>,
+    proofs: Proofs<'a>,
+    /// The DPoP proof, read when a rule first asks for it.
+    proof: OnceCell<Result<Proof, Refusal>>,
+    /// What it is checked against, if the token says so.
+    proof_check: OnceCell<Option<ProofCheck<'a>>>,
 }
 
 impl<'a> Facts<'a> {
@@ -29,8 +50,9 @@ impl<'a> Facts<'a> {
         header: Option<&'a Header>,
         claims: Option<&'a Claims>,
         signed: Option<&'a ParsedToken>,
-        (registry, resource, now): (&'a Registry, &'a Resource, u64),
+        check: &Check<'a>,
     ) -> Self {
+        let registry = check.registry;
         let selected = claims
             .and_then(|c| c.issuer())
             .and_then(|iss| registry.issuer(iss));
@@ -43,11 +65,14 @@ impl<'a> Facts<'a> {
             claims,
             signed,
             registry,
-            resource,
-            now,
+            resource: check.resource,
+            now: check.now,
             record,
             issuer_tenant,
             key,
+            proofs: check.proofs,
+            proof: OnceCell::new(),
+            proof_check: OnceCell::new(),
         }
     }
 
@@ -59,6 +84,42 @@ impl<'a> Facts<'a> {
                 TenantRule::Only(tenants) => tenants.iter().any(|t| t == named).then_some(named),
                 TenantRule::Any => None,
             }
+        })
+    }
+
+    /// The client certificate that was shown.
+    pub(crate) fn certificate(&self) -> Option<&'a [u8]> {
+        self.proofs.certificate
+    }
+
+    /// The DPoP proof that was shown, as it came.
+    pub(crate) fn dpop(&self) -> Option<&Dpop<'a>> {
+        self.proofs.dpop.as_ref().filter(|dpop| !dpop.headers.is_empty())
+    }
+
+    /// What a rule about proofs says of the one that was shown.
+    pub(crate) fn on_proof(&self, reason: Reason, check: fn(&Proof, &ProofCheck<'_>) -> Verdict) -> Verdict {
+        let Some(dpop) = self.dpop() else {
+            return confirmation::without_proof(self);
+        };
+        let header = dpop.headers.first().copied().unwrap_or_default();
+        match self.proof.get_or_init(|| Proof::parse(header)) {
+            Ok(proof) => {
+                let against = self.proof_check.get_or_init(|| self.proof_check(dpop));
+                check(proof, need!(against))
+            }
+            Err(refusal) if refusal.reason == reason => Verdict::Failed(refusal.detail.clone()),
+            Err(refusal) if refusal.reason < reason => Verdict::NotReached,
+            Err(_) => Verdict::Passed,
+        }
+    }
+
+    fn proof_check(&self, dpop: &Dpop<'a>) -> Option<ProofCheck<'a>> {
+        Some(ProofCheck {
+            request: dpop.request,
+            now: self.now,
+            token: Some(self.signed?.token_digest()),
+            key: Some(self.claims?.confirmation()?.key?),
         })
     }
 }
@@ -93,14 +154,3 @@ impl Verdict {
         }
     }
 }
-
-/// Unwraps an input of a rule; without it the rule is not reached.
-macro_rules! need {
-    ($input:expr) => {
-        match $input {
-            Some(input) => input,
-            None => return $crate::facts::Verdict::NotReached,
-        }
-    };
-}
-pub(crate) use need;

@@ -17,6 +17,7 @@
 //! - checks one visible, ordered list of [`RULES`], each with a [`Reason`]; [`verify()`] stops at the first that does
 //!   not hold, [`explain`] shows all;
 //! - reads and writes key sets, key by key, with the reason for each key that is not taken;
+//! - sees to it that a token bound to a key or a certificate comes with the proof of it ([`Proofs`], [`dpop`]);
 //! - verifies a client's assertion at a token endpoint ([`assertion`]).
 //!
 //! What it deliberately does not do:
@@ -33,7 +34,7 @@
 //!
 //! ```
 //! use countersign_token::{
-//!     Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, ParsedToken, Registry, Resource, verify,
+//!     Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, ParsedToken, Proofs, Registry, Resource, verify,
 //! };
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -46,7 +47,7 @@
 //! // What a token must be good for.
 //! let resource = Resource::new("mail", "https://mail.example", "enterprise");
 //!
-//! let check = Check { registry: &registry, resource: &resource, now: 1_700_000_000 };
+//! let check = Check { registry: &registry, resource: &resource, now: 1_700_000_000, proofs: Proofs::NONE };
 //! match ParsedToken::parse("eyJhbGciOiJub25lIn0.e30.").and_then(|token| verify(&token, &check)) {
 //!     Ok(token) => println!("{} of {}", token.subject(), token.issuer()),
 //!     Err(refusal) => assert_eq!(refusal.code(), "algorithm_none"),
@@ -62,6 +63,7 @@ mod bundle;
 mod claims;
 mod confirmation;
 pub mod dangerous;
+pub mod dpop;
 mod email;
 mod facts;
 mod fingerprint;
@@ -84,6 +86,7 @@ mod verify;
 mod weak_key;
 
 pub use bundle::TrustBundle;
+pub use confirmation::{Dpop, Proofs};
 pub use fingerprint::{CertificateThumbprint, Fingerprint, Thumbprint, TokenDigest};
 pub use issuer::{
     EmailVerified, IssuerMatch, IssuerName, IssuerNameError, IssuerRecord, IssuerTemplate, TenantRule,

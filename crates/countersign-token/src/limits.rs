@@ -24,3 +24,13 @@ pub const KEY_SET_KEYS_MAX: usize = 512;
 /// Clock difference between an issuer and us that is forgiven unless the issuer's record says otherwise, in
 /// seconds. Servers keep time by NTP; more would only prolong a stolen token's life.
 pub const CLOCK_SKEW_DEFAULT: u64 = 30;
+
+/// Longest address of a request in bytes, for the comparison with a DPoP proof's `htu`.
+pub const URL_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest `jti` of a DPoP proof in bytes. It is hashed before it is stored, so this bounds work, not memory.
+pub const PROOF_ID_BYTES_MAX: usize = 256;
+
+/// How old a DPoP proof may be unless the request says otherwise, in seconds. A proof is made for one request, and
+/// the time to send it is all it needs.
+pub const PROOF_AGE_MAX_DEFAULT: u64 = 60;

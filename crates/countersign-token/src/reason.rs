@@ -251,9 +251,75 @@ reasons! {
         "An issuer that binds tokens otherwise than by DPoP (`jkt`) or a client certificate (`x5t#S256`), or names nothing at all."
         "Let the issuer bind tokens for this resource by `jkt` or `x5t#S256`, or not at all.";
     ProofMissing "proof_missing"
-        "The token is bound to a key of its holder (`cnf`), and no proof of that key came with it."
+        "The token is bound to a key or a certificate of its holder (`cnf`), and no proof of that came with it."
         "A stolen bound token used as a plain one, or a client that does not send its proof."
-        "Proofs are not checked in this version: let the issuer send unbound tokens to this resource.";
+        "Send the `DPoP` header, or use the client certificate, that the token was issued for. A token bound to both needs both.";
+    CertificateMismatch "certificate_mismatch"
+        "The client certificate is not the one the token is bound to (`x5t#S256`)."
+        "A stolen token over a connection of the thief's, or a client that renewed its certificate and kept the token."
+        "Get a new token over a connection with the new certificate.";
+    ConfirmationMissing "confirmation_missing"
+        "A DPoP proof came with a token that is bound to no key."
+        "A plain token under the scheme `DPoP`: the proof proves nothing about it."
+        "Let the issuer bind the token (`cnf.jkt`), or send it as `Authorization: Bearer TOKEN` without a proof.";
+
+    // The DPoP proof.
+    ProofRepeated "proof_repeated"
+        "The request has more than one `DPoP` header."
+        "A client or proxy that adds a header twice, or someone who tries which of two is looked at."
+        "Send exactly one proof.";
+    ProofMalformed "proof_malformed"
+        "The proof is not one strict, complete JWT."
+        "Several proofs joined by a comma, padding, a member twice or not on the list, or no `jti`, `htm`, `htu` or `iat`."
+        "The client must make its proofs as RFC 9449 section 4.2 says.";
+    ProofTypeMismatch "proof_type_mismatch"
+        "The proof's `typ` is not `dpop+jwt`."
+        "Another signed text of the same key in place of a proof."
+        "The client must write `typ` as RFC 9449 section 4.2 says.";
+    ProofAlgorithmUnsupported "proof_algorithm_unsupported"
+        "The proof's algorithm is not allowed."
+        "`none`, a shared-secret algorithm, or one that this server does not take."
+        "Sign proofs with one of the algorithms that the server names.";
+    ProofKeyInvalid "proof_key_invalid"
+        "The proof brings no good public key (`jwk`)."
+        "A private or symmetric key in the header, a weak one, or one that is not for the proof's algorithm."
+        "Send the public members of the key only. A private key that was sent is lost: make a new one.";
+    ProofUrlInvalid "proof_url_invalid"
+        "The address in the proof (`htu`) is not plainly one."
+        "User information, a host that is no host name, or characters that belong into no address."
+        "The client must write the address as it calls it, with scheme and host.";
+    ProofMethodMismatch "proof_method_mismatch"
+        "The proof is for another method (`htm`)."
+        "A proof taken from another request, or a method in another case."
+        "Make one proof for each request. Behind a proxy, see that the gate is told the client's method.";
+    ProofUrlMismatch "proof_url_mismatch"
+        "The proof is for another address (`htu`)."
+        "A proof taken from another request or server, or a proxy that hides the address the client sees."
+        "Make one proof for each request. Behind a proxy, see that the gate is told the client's address.";
+    ProofOutsideWindow "proof_outside_window"
+        "The proof is too old, or from the future (`iat`)."
+        "A proof made in advance or kept, or a client whose clock is wrong."
+        "Make the proof when the request is sent. For clients with wrong clocks, ask for a nonce.";
+    ProofNonceMismatch "proof_nonce_mismatch"
+        "The proof does not carry the nonce that was asked for."
+        "The first request of a client, or a nonce that was replaced since."
+        "Answer with a new `DPoP-Nonce`; the client must repeat the request with it.";
+    ProofTokenMismatch "proof_token_mismatch"
+        "The proof is for another token (`ath`)."
+        "A proof made for a token that was renewed since, one made for the token endpoint, or one taken from elsewhere."
+        "The client must write the hash of the token that it sends.";
+    ProofKeyMismatch "proof_key_mismatch"
+        "The proof is made with another key than the one the token is bound to."
+        "A stolen token with a proof of the thief's, or a client that lost its key."
+        "Get a new token with the key that makes the proofs.";
+    ProofSignatureInvalid "proof_signature_invalid"
+        "The proof's signature is not its key's."
+        "A proof that was edited, or made up from somebody's public key."
+        "Send the proof unchanged.";
+    ProofReplayed "proof_replayed"
+        "The proof was used before."
+        "A stolen proof, or a client that repeats a request with the same one. Also when no more proofs can be remembered."
+        "Make one proof for each request. If honest clients see this, make the replay store larger.";
 
     // A client's assertion at the token endpoint.
     ClientMismatch "client_mismatch"
@@ -331,6 +397,8 @@ pub enum Detail {
     },
     /// A key of ours that is involved.
     Key(crate::key::KeyRecord),
+    /// What is wrong with a key that came from outside.
+    KeyFault(crate::jwks::KeyFault),
 }
 
 impl fmt::Display for Detail {
@@ -344,6 +412,7 @@ impl fmt::Display for Detail {
                 bound,
                 limit,
             } => write!(f, "{what} {value}, {bound} {limit}"),
+            Self::KeyFault(fault) => fault.fmt(f),
             Self::Key(key) => write!(
                 f,
                 "key {} belongs to issuer {}, realm {}, and is {}",

@@ -2,6 +2,7 @@
 //! `reason.rs` and its cases in the tests.
 
 use crate::confirmation;
+use crate::dpop::{Proof, ProofCheck};
 use crate::email;
 use crate::facts::{Facts, Verdict, need};
 use crate::header::normalize_token_type;
@@ -24,6 +25,19 @@ pub(crate) enum Test {
     Form(Part),
     /// On what was read.
     Check(fn(&Facts<'_>) -> Verdict),
+    /// On the DPoP proof, if there is one: while it is read, and then so.
+    Proof(fn(&Proof, &ProofCheck<'_>) -> Verdict),
+}
+
+impl Rule {
+    /// What the rule says, once the token was read.
+    pub(crate) fn verdict(&self, facts: &Facts<'_>) -> Verdict {
+        match self.test {
+            Test::Form(_) => Verdict::Passed,
+            Test::Check(check) => check(facts),
+            Test::Proof(test) => facts.on_proof(self.reason, test),
+        }
+    }
 }
 
 /// What a rule of form needs to have been read.
@@ -49,6 +63,19 @@ const fn rule(reason: Reason, check: fn(&Facts<'_>) -> Verdict, text: &'static s
         text,
         test: Test::Check(check),
     }
+}
+
+const fn proof(reason: Reason, check: fn(&Proof, &ProofCheck<'_>) -> Verdict, text: &'static str) -> Rule {
+    Rule {
+        reason,
+        text,
+        test: Test::Proof(check),
+    }
+}
+
+/// A rule of a proof's form: there is no more to check once it was read.
+const fn proof_form(reason: Reason, text: &'static str) -> Rule {
+    proof(reason, |_, _| Verdict::Passed, text)
 }
 
 /// All rules, in order: cheap before costly, and nothing that needs the key's owner before the key is found.
@@ -229,7 +256,75 @@ pub const RULES: &[Rule] = &[
     rule(
         Reason::ProofMissing,
         confirmation::proof_missing,
-        "the token is not bound to a key of its holder",
+        "what the token is bound to was shown",
+    ),
+    rule(
+        Reason::CertificateMismatch,
+        confirmation::certificate_mismatch,
+        "the client certificate is the one the token is bound to",
+    ),
+    rule(
+        Reason::ConfirmationMissing,
+        confirmation::confirmation_missing,
+        "a token that comes with a proof is bound to a key",
+    ),
+    // The DPoP proof: RFC 9449 §4.3, and as there the signature late and the replay last.
+    rule(
+        Reason::ProofRepeated,
+        confirmation::proof_repeated,
+        "there is one proof",
+    ),
+    proof_form(Reason::ProofMalformed, "the proof is a strict, complete JWT"),
+    proof_form(Reason::ProofTypeMismatch, "the proof says it is one"),
+    proof(
+        Reason::ProofAlgorithmUnsupported,
+        Proof::check_algorithm,
+        "the proof's algorithm is allowed and not a shared secret's",
+    ),
+    proof_form(
+        Reason::ProofKeyInvalid,
+        "the proof brings a good public key, and no private one",
+    ),
+    proof_form(Reason::ProofUrlInvalid, "the proof's address is plainly one"),
+    proof(
+        Reason::ProofMethodMismatch,
+        Proof::check_method,
+        "the proof is for the request's method",
+    ),
+    proof(
+        Reason::ProofUrlMismatch,
+        Proof::check_url,
+        "the proof is for the request's address",
+    ),
+    proof(
+        Reason::ProofOutsideWindow,
+        Proof::check_time,
+        "the proof was made just now",
+    ),
+    proof(
+        Reason::ProofNonceMismatch,
+        Proof::check_nonce,
+        "the proof carries the nonce that was asked for",
+    ),
+    proof(
+        Reason::ProofTokenMismatch,
+        Proof::check_token,
+        "the proof is for this token",
+    ),
+    proof(
+        Reason::ProofKeyMismatch,
+        Proof::check_key,
+        "the proof's key is the one the token is bound to",
+    ),
+    proof(
+        Reason::ProofSignatureInvalid,
+        Proof::check_signature,
+        "the proof's signature is its key's",
+    ),
+    proof(
+        Reason::ProofReplayed,
+        Proof::check_first_use,
+        "the proof is used for the first time",
     ),
 ];
 
@@ -446,19 +541,29 @@ fn email_unverified(facts: &Facts<'_>) -> Verdict {
 
 /// The first rule of those checked after reading that does not hold.
 pub(crate) fn first_failure(facts: &Facts<'_>) -> Option<Refusal> {
-    RULES.iter().find_map(|rule| {
-        let Test::Check(check) = rule.test else {
-            return None;
-        };
-        match check(facts) {
+    RULES.iter().find_map(|rule| match rule.verdict(facts) {
+        Verdict::Passed => None,
+        Verdict::Failed(detail) => Some(Refusal {
+            reason: rule.reason,
+            detail,
+        }),
+        // Cannot happen while an earlier rule asks for the input. If it does, the answer is no.
+        Verdict::NotReached => Some(Refusal::new(rule.reason, "the rule could not be checked")),
+    })
+}
+
+/// The first rule about proofs that does not hold for one that came without a token.
+pub(crate) fn first_proof_failure(proof: &Proof, check: &ProofCheck<'_>) -> Option<Refusal> {
+    RULES.iter().find_map(|rule| match rule.test {
+        Test::Proof(test) => match test(proof, check) {
             Verdict::Passed => None,
             Verdict::Failed(detail) => Some(Refusal {
                 reason: rule.reason,
                 detail,
             }),
-            // Cannot happen while an earlier rule asks for the input. If it does, the answer is no.
             Verdict::NotReached => Some(Refusal::new(rule.reason, "the rule could not be checked")),
-        }
+        },
+        Test::Form(_) | Test::Check(_) => None,
     })
 }
 

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::claims::Claims;
+use crate::confirmation::Proofs;
 use crate::email;
 use crate::facts::{Facts, Verdict};
 use crate::fingerprint::{Fingerprint, Thumbprint};
-use crate::header::Header;
 use crate::key::{Algorithm, KeyRecord, KeyState};
 use crate::principal::Principal;
 use crate::reason::{Reason, Refusal};
@@ -25,23 +25,16 @@ pub struct Check<'a> {
     pub resource: &'a Resource,
     /// The time, in unix seconds.
     pub now: u64,
-}
-
-impl<'a> Check<'a> {
-    fn facts(
-        &self,
-        header: Option<&'a Header>,
-        claims: Option<&'a Claims>,
-        signed: Option<&'a ParsedToken>,
-    ) -> Facts<'a> {
-        Facts::of(header, claims, signed, (self.registry, self.resource, self.now))
-    }
+    /// What came beside the token; [`Proofs::NONE`] if it came alone, as a bearer token does.
+    pub proofs: Proofs<'a>,
 }
 
 /// Checks every rule and stops at the first that does not hold.
+///
+/// A DPoP proof is used up only if everything else holds.
 pub fn verify(token: &ParsedToken, check: &Check<'_>) -> Result<VerifiedToken, Refusal> {
     let content = &token.content;
-    let facts = check.facts(Some(&content.header), Some(&content.claims), Some(token));
+    let facts = Facts::of(Some(&content.header), Some(&content.claims), Some(token), check);
     if let Some(refusal) = first_failure(&facts) {
         return Err(refusal);
     }
@@ -240,7 +233,8 @@ impl Outcome {
     }
 }
 
-/// Checks every rule and goes on after a failure wherever what a rule needs is there.
+/// Checks every rule and goes on after a failure wherever what a rule needs is there. It uses up a DPoP proof as
+/// [`verify`] does.
 pub fn explain(text: &str, check: &Check<'_>) -> Explanation {
     let mut reading = Reading::default();
     let frame = Frame::new(text);
@@ -250,36 +244,48 @@ pub fn explain(text: &str, check: &Check<'_>) -> Explanation {
     }
     // Read again rather than kept: a token of bad form cannot be a `ParsedToken`, and explaining may take its time.
     let parsed = RawToken::new(text).and_then(RawToken::parse);
-    let facts = check.facts(
+    let facts = Facts::of(
         reading.header.as_ref(),
         reading.claims.as_ref(),
         parsed.as_ref().ok(),
+        check,
     );
-    let steps: Vec<_> = RULES
-        .iter()
-        .map(|rule| step(rule, &reading, frame.is_ok(), &facts))
-        .collect();
     let result = match &parsed {
         Ok(token) => verify(token, check),
         Err(refusal) => Err(refusal.clone()),
     };
+    let steps: Vec<_> = RULES
+        .iter()
+        .map(|rule| {
+            let (outcome, detail) = match rule.test {
+                Test::Form(part) => form_outcome(rule.reason, part, &reading, frame.is_ok()),
+                _ => outcome(rule, &facts, &result),
+            };
+            Step {
+                reason: rule.reason,
+                rule: rule.text,
+                outcome,
+                detail,
+            }
+        })
+        .collect();
     Explanation { steps, result }
 }
 
-fn step(rule: &Rule, reading: &Reading, is_framed: bool, facts: &Facts<'_>) -> Step {
-    let (outcome, detail) = match rule.test {
-        Test::Form(part) => form_outcome(rule.reason, part, reading, is_framed),
-        Test::Check(check) => match check(facts) {
-            Verdict::Passed => (Outcome::Passed, String::new()),
-            Verdict::Failed(detail) => (Outcome::Failed, detail.to_string()),
-            Verdict::NotReached => (Outcome::NotReached, String::new()),
-        },
+fn outcome(rule: &Rule, facts: &Facts<'_>, result: &Result<VerifiedToken, Refusal>) -> (Outcome, String) {
+    let verdict = match (rule.reason, result) {
+        // A proof is used up by asking whether it was: what the decision was told counts.
+        (Reason::ProofReplayed, Ok(_)) => Verdict::Passed,
+        (Reason::ProofReplayed, Err(refusal)) if refusal.reason == Reason::ProofReplayed => {
+            Verdict::Failed(refusal.detail.clone())
+        }
+        (Reason::ProofReplayed, Err(_)) if facts.dpop().is_some() => Verdict::NotReached,
+        _ => rule.verdict(facts),
     };
-    Step {
-        reason: rule.reason,
-        rule: rule.text,
-        outcome,
-        detail,
+    match verdict {
+        Verdict::Passed => (Outcome::Passed, String::new()),
+        Verdict::Failed(detail) => (Outcome::Failed, detail.to_string()),
+        Verdict::NotReached => (Outcome::NotReached, String::new()),
     }
 }
 

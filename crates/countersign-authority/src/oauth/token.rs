@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use countersign_ledger::Provenance;
-use countersign_token::{Check, Fingerprint, ParsedToken, Reason, Resource, UnverifiedEmail, verify};
+use countersign_token::{Check, Fingerprint, ParsedToken, Proofs, Reason, Resource, UnverifiedEmail, verify};
 use serde::Serialize;
 
 use super::Endpoint;
@@ -244,6 +244,7 @@ async fn examine(
         registry: &registry,
         resource: &resource,
         now,
+        proofs: Proofs::NONE,
     };
     let verified = match verify(&token, &check) {
         Ok(verified) => verified,

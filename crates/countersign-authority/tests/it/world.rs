@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_authority::{Authority, Config, OpenError, OpenOptions};
 use countersign_ledger::{Follower, Ledger, NoteSigner, Options};
-use countersign_token::{Check, ParsedToken, Registry, Resource, VerifiedToken, verify};
+use countersign_token::{Check, ParsedToken, Proofs, Registry, Resource, VerifiedToken, verify};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -173,6 +173,7 @@ impl World {
             registry: &registry,
             resource: &resource,
             now: self.now(),
+            proofs: Proofs::NONE,
         };
         verify(&ParsedToken::parse(token).unwrap(), &check).unwrap()
     }
@@ -186,6 +187,7 @@ impl World {
             registry: &registry,
             resource: &resource,
             now: self.now(),
+            proofs: Proofs::NONE,
         };
         verify(&ParsedToken::parse(token).unwrap(), &check)
             .err()

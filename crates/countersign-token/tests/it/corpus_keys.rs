@@ -123,6 +123,7 @@ fn k07_k11_a_key_id_is_looked_for_under_its_issuer_only() {
         registry: &registry,
         resource: &resource,
         now: NOW,
+        proofs: countersign_token::Proofs::NONE,
     };
     for (signer, iss, code) in [
         (0, "https://a.example", "admitted"),

@@ -1,7 +1,7 @@
 //! Issuers side by side.
 
 use countersign_token::{
-    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, Registry, Resource, SigningWindow,
+    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, Proofs, Registry, Resource, SigningWindow,
     TenantRule,
 };
 use serde_json::json;
@@ -107,6 +107,7 @@ fn an_exact_issuer_goes_before_a_template() {
         registry: &registry,
         resource: &resource,
         now: NOW,
+        proofs: Proofs::NONE,
     };
     let refusal = verify_both(&shared.token(&header, &claims), &check).unwrap_err();
     assert_eq!(refusal.code(), "key_realm_mismatch");
@@ -134,6 +135,7 @@ fn tenants_are_those_the_issuer_may_name() {
             registry: &registry,
             resource: &resource,
             now: NOW,
+            proofs: Proofs::NONE,
         };
         verify_both(&signer.token(&header, &claims), &check).map_or_else(
             |r| r.code(),
@@ -182,6 +184,7 @@ fn issuers_with_equal_key_ids_do_not_mix() {
         registry: &registry,
         resource: &resource,
         now: NOW,
+        proofs: Proofs::NONE,
     };
     let header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": "1" });
     let mut claims = claims();

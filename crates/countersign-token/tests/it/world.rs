@@ -10,8 +10,8 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_token::{
-    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, PublicKey, Refusal, Registry,
-    Resource, SigningWindow, VerifiedToken, explain, verify,
+    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, Proofs, PublicKey, Refusal,
+    Registry, Resource, SigningWindow, VerifiedToken, explain, verify,
 };
 use serde_json::{Value, json};
 
@@ -225,6 +225,7 @@ impl World {
             registry: &self.registry,
             resource: &self.resource,
             now: NOW,
+            proofs: Proofs::NONE,
         }
     }
 

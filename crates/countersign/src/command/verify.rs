@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use countersign_token::{
-    Check, Explanation, Outcome, ParsedToken, Reason, Refusal, VerifiedToken, explain, verify,
+    Check, Explanation, Outcome, ParsedToken, Proofs, Reason, Refusal, VerifiedToken, explain, verify,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: &Verify, printer: Printer) -> Result<Exit, Failure>
         registry: &policy.registry,
         resource,
         now: arguments.at.unwrap_or_else(clock::now),
+        proofs: Proofs::NONE,
     };
     let explanation = explain(token.trim(), &check);
     if printer.json() {
@@ -265,6 +266,7 @@ fn judge_line(line: &[u8], default_now: u64, default_resource: Option<&str>, pol
         registry: &policy.registry,
         resource,
         now: item.at.unwrap_or(default_now),
+        proofs: Proofs::NONE,
     };
     let result = ParsedToken::parse(&item.token).and_then(|token| verify(&token, &check));
     with_id(decision(&result), item.id)
