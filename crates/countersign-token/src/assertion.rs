@@ -58,8 +58,8 @@ pub fn verify(
     keys: &KeySet,
     policy: &AssertionPolicy<'_>,
 ) -> Result<Assertion, Refusal> {
-    let claims = &token.content.claims;
-    let typ = token.content.header.token_type();
+    let claims = token.claims();
+    let typ = token.header().token_type();
     if typ.is_some_and(|typ| !TOKEN_TYPES.contains(&typ)) {
         return Err(Refusal::new(
             Reason::TokenTypeMismatch,
@@ -74,8 +74,8 @@ pub fn verify(
             "`iss` and `sub` must be the client's id",
         ));
     }
-    let key = select_key(&token.content.header, keys)?;
-    if !key.verify_hashed(token.signing_input.as_bytes(), &token.digest, &token.signature) {
+    let key = select_key(token.header(), keys)?;
+    if !token.is_signed_by(key) {
         return Err(Refusal::new(
             Reason::SignatureInvalid,
             "the signature does not verify",
@@ -98,7 +98,7 @@ pub fn verify(
     })
 }
 
-fn required(claims: &Claims) -> Result<(&str, u64), Refusal> {
+fn required(claims: Claims<'_>) -> Result<(&str, u64), Refusal> {
     let missing = |name| Refusal {
         reason: Reason::ClaimMissing,
         detail: Detail::Member(name),
@@ -112,7 +112,7 @@ fn required(claims: &Claims) -> Result<(&str, u64), Refusal> {
     Ok((claims.token_id().ok_or(missing("jti"))?, expires_at))
 }
 
-fn check_times(claims: &Claims, expires_at: u64, policy: &AssertionPolicy<'_>) -> Result<(), Refusal> {
+fn check_times(claims: Claims<'_>, expires_at: u64, policy: &AssertionPolicy<'_>) -> Result<(), Refusal> {
     let refuse = |reason, what, value, bound, limit| {
         Err(Refusal {
             reason,

@@ -8,6 +8,25 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// As [`decode`], to the end of `bytes`, which are left empty if it fails.
+pub(crate) fn decode_onto(text: &str, bytes: &mut Vec<u8>) -> bool {
+    let decoded = URL_SAFE_NO_PAD.decode_vec(text, bytes);
+    if decoded.is_err() {
+        bytes.clear();
+    }
+    decoded.is_ok()
+}
+
+/// As [`decode`], to the beginning of `bytes`; how many they are. `None` also if they do not fit.
+pub(crate) fn decode_into(text: &str, bytes: &mut [u8]) -> Option<usize> {
+    URL_SAFE_NO_PAD.decode_slice(text, bytes).ok()
+}
+
+/// How much memory decoding `text` takes: never less than what it decodes to.
+pub(crate) fn decoded_size(text: &str) -> usize {
+    base64::decoded_len_estimate(text.len())
+}
+
 pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::dpop::Request;
 use crate::facts::{Facts, Verdict, need};
 use crate::fingerprint::{CertificateThumbprint, Thumbprint};
-use crate::json::Object;
+use crate::json::{Nested, Value};
 use crate::reason::Detail;
 
 /// What the holder of a token showed beside it: a DPoP proof, the client certificate of the connection, or both.
@@ -82,22 +82,24 @@ pub(crate) struct Confirmation {
 
 impl Confirmation {
     /// `None` if a thumbprint is not one.
-    pub(crate) fn read(members: &Object) -> Option<Self> {
-        let key = members.key_thumbprint.as_deref().map(Thumbprint::from_base64url);
-        let certificate = members
-            .certificate_thumbprint
-            .as_deref()
-            .map(CertificateThumbprint::from_base64url);
+    pub(crate) fn read(methods: Nested<'_>) -> Option<Self> {
+        let (mut key, mut certificate, mut has_others) = (None, None, false);
+        methods.members(|name, value| match (name, value) {
+            ("jkt", Value::Text(text)) => key = Some(Thumbprint::from_base64url(&text.unescaped())),
+            ("x5t#S256", Value::Text(text)) => {
+                certificate = Some(CertificateThumbprint::from_base64url(&text.unescaped()));
+            }
+            _ => has_others = true,
+        });
         if key == Some(None) || certificate == Some(None) {
             return None;
         }
         let (key, certificate) = (key.flatten(), certificate.flatten());
-        let others = members.has_others || members.subject.is_some();
         Some(Self {
             key,
             certificate,
             // An empty `cnf` binds to something that was left out.
-            is_supported: !others && (key.is_some() || certificate.is_some()),
+            is_supported: !has_others && (key.is_some() || certificate.is_some()),
         })
     }
 }

@@ -18,8 +18,8 @@ impl<'a> Unverified<'a> {
         Self(token)
     }
 
-    fn claims(self) -> &'a Claims {
-        &self.0.content.claims
+    fn claims(self) -> Claims<'a> {
+        self.0.claims()
     }
 
     /// What the ledger would call the token. This much is certain.
@@ -34,17 +34,17 @@ impl<'a> Unverified<'a> {
 
     /// `kid`.
     pub fn key_id(self) -> Option<&'a str> {
-        self.0.content.header.key_id()
+        self.0.header().key_id()
     }
 
     /// `alg`.
     pub fn algorithm_name(self) -> Option<&'a str> {
-        self.0.content.header.algorithm_name()
+        self.0.header().algorithm_name()
     }
 
     /// `typ`, in lower case and without `application/`.
     pub fn token_type(self) -> Option<&'a str> {
-        self.0.content.header.token_type()
+        self.0.header().token_type()
     }
 
     /// `sub`.

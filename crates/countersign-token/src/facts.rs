@@ -27,8 +27,8 @@ pub(crate) use need;
 
 /// What the rules look at: the token's parts as far as they could be read, and what they select.
 pub(crate) struct Facts<'a> {
-    pub(crate) header: Option<&'a Header>,
-    pub(crate) claims: Option<&'a Claims>,
+    pub(crate) header: Option<Header<'a>>,
+    pub(crate) claims: Option<Claims<'a>>,
     pub(crate) signed: Option<&'a ParsedToken>,
     pub(crate) registry: &'a Registry,
     pub(crate) resource: &'a Resource,
@@ -47,17 +47,17 @@ pub(crate) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     pub(crate) fn of(
-        header: Option<&'a Header>,
-        claims: Option<&'a Claims>,
+        header: Option<Header<'a>>,
+        claims: Option<Claims<'a>>,
         signed: Option<&'a ParsedToken>,
         check: &Check<'a>,
     ) -> Self {
         let registry = check.registry;
         let selected = claims
-            .and_then(|c| c.issuer())
+            .and_then(Claims::issuer)
             .and_then(|iss| registry.issuer(iss));
         let record = selected.map(|(record, _)| record);
-        let key_id = header.and_then(|h| h.key_id());
+        let key_id = header.and_then(Header::key_id);
         let key = record.zip(key_id).and_then(|(record, id)| record.keys.key(id));
         let issuer_tenant = selected.and_then(|(_, tenant)| tenant);
         Self {

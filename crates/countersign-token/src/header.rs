@@ -1,78 +1,108 @@
 //! The JOSE header: a closed list of members.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
-
-use crate::json::{self, Any, Fault, Guard, Names, Shape};
+use crate::json::{self, Fault, Reader, Value};
 use crate::key::Algorithm;
 use crate::limits::KEY_ID_BYTES_MAX;
 use crate::reason::{Detail, Reason, Refusal};
+use crate::span::{Keeper, Span};
 
 /// A header that is strict JSON. What is wrong with its content stands in the list of faults beside it.
-#[derive(Debug, Default)]
-pub(crate) struct Header {
-    pub(crate) algorithm: Option<Algorithm>,
-    pub(crate) algorithm_name: Option<Box<str>>,
-    pub(crate) key_id: Option<Box<str>>,
-    /// In lower case and without `application/`.
-    pub(crate) token_type: Option<Box<str>>,
+#[derive(Clone, Copy)]
+pub(crate) struct Header<'a> {
+    text: &'a str,
+    parts: &'a HeaderParts,
 }
 
-impl Header {
-    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
-        self.algorithm
+impl<'a> Header<'a> {
+    pub(crate) fn new(text: &'a str, parts: &'a HeaderParts) -> Self {
+        Self { text, parts }
     }
 
-    pub(crate) fn algorithm_name(&self) -> Option<&str> {
-        self.algorithm_name.as_deref()
+    pub(crate) fn algorithm(self) -> Option<Algorithm> {
+        self.parts.algorithm
     }
 
-    pub(crate) fn key_id(&self) -> Option<&str> {
-        self.key_id.as_deref()
+    pub(crate) fn algorithm_name(self) -> Option<&'a str> {
+        self.part(self.parts.algorithm_name)
     }
 
-    pub(crate) fn token_type(&self) -> Option<&str> {
-        self.token_type.as_deref()
+    pub(crate) fn key_id(self) -> Option<&'a str> {
+        self.part(self.parts.key_id)
     }
+
+    /// In lower case and without `application/`.
+    pub(crate) fn token_type(self) -> Option<&'a str> {
+        self.part(self.parts.token_type)
+    }
+
+    fn part(self, span: Option<Span>) -> Option<&'a str> {
+        span.map(|span| span.of(self.text))
+    }
+}
+
+/// What was found, and where it stands in the token's text.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderParts {
+    algorithm: Option<Algorithm>,
+    algorithm_name: Option<Span>,
+    key_id: Option<Span>,
+    token_type: Option<Span>,
 }
 
 /// Reads a header and adds what is wrong with it to `faults`. `None` if it is not strict JSON.
-pub(crate) fn read(json: &[u8], faults: &mut Vec<Refusal>) -> Option<Header> {
-    let guard = Guard::default();
-    match json::read(
-        json,
-        &guard,
-        HeaderSeed {
-            guard: &guard,
-            faults,
-        },
-    ) {
-        Ok(mut header) => {
-            check_algorithm(&mut header, faults);
-            Some(header)
+pub(crate) fn read(document: &str, keeper: &mut Keeper, faults: &mut Vec<Refusal>) -> Option<HeaderParts> {
+    let mut parts = HeaderParts::default();
+    let fault = match parts.read(document, keeper, faults) {
+        Ok(()) => return Some(parts),
+        Err(fault) => fault,
+    };
+    faults.push(match fault {
+        Fault::Syntax => Refusal::new(Reason::HeaderJsonInvalid, "not one strict JSON object"),
+        Fault::TooComplex => Refusal::new(Reason::HeaderJsonInvalid, "too deep or too many members"),
+        Fault::Repeated => Refusal::new(Reason::HeaderMemberRepeated, "a member stands twice"),
+        Fault::CaseVariant => Refusal::new(Reason::HeaderMemberRepeated, "a registered name in another case"),
+    });
+    None
+}
+
+/// A header with a text of its own, for what is no token.
+pub(crate) struct OwnHeader {
+    text: String,
+    parts: HeaderParts,
+}
+
+impl OwnHeader {
+    pub(crate) fn read(json: Vec<u8>) -> Result<Self, Refusal> {
+        let mut faults = Vec::new();
+        // What is not UTF-8 is no JSON either, and neither is an empty text.
+        let mut text = String::from_utf8(json).unwrap_or_default();
+        let mut keeper = Keeper::behind(&text);
+        let parts = read(&text, &mut keeper, &mut faults);
+        if let Some(refusal) = faults.into_iter().min_by_key(|fault| fault.reason) {
+            return Err(refusal);
         }
-        Err(fault) => {
-            faults.push(match fault {
-                Fault::Syntax => Refusal::new(Reason::HeaderJsonInvalid, "not one strict JSON object"),
-                Fault::TooComplex => Refusal::new(Reason::HeaderJsonInvalid, "too deep or too many members"),
-                Fault::Repeated => Refusal::new(Reason::HeaderMemberRepeated, "a member stands twice"),
-                Fault::CaseVariant => {
-                    Refusal::new(Reason::HeaderMemberRepeated, "a registered name in another case")
-                }
-            });
-            None
-        }
+        text.push_str(keeper.addition());
+        let parts = parts.unwrap_or_default();
+        Ok(Self { text, parts })
+    }
+
+    pub(crate) fn header(&self) -> Header<'_> {
+        Header::new(&self.text, &self.parts)
     }
 }
 
 /// `typ` as it is compared (RFC 7515 §4.1.9): without case, without `application/`.
-pub(crate) fn normalize_token_type(text: &str) -> String {
+pub(crate) fn normalize_token_type(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'/') {
+        return text.into();
+    }
     let lower = text.to_ascii_lowercase();
     match lower.strip_prefix("application/") {
         // Any other slash means that the prefix was not left out but belongs to the name.
-        Some(rest) if !rest.contains('/') => rest.to_owned(),
-        _ => lower,
+        Some(rest) if !rest.contains('/') => rest.to_owned().into(),
+        _ => lower.into(),
     }
 }
 
@@ -111,109 +141,86 @@ const MEMBERS: &[(&str, Member)] = &[
     ("cty", Member::Forbidden(Reason::ContentTypeForbidden)),
 ];
 
-struct HeaderSeed<'g> {
-    guard: &'g Guard,
-    faults: &'g mut Vec<Refusal>,
-}
-
-impl<'de> DeserializeSeed<'de> for HeaderSeed<'_> {
-    type Value = Header;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Header, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for HeaderSeed<'_> {
-    type Value = Header;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JOSE header")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-        let mut header = Header::default();
-        let mut names = Names::new(self.guard);
-        while let Some(name) = names.next(&mut map)? {
-            let registered = MEMBERS.iter().find(|(known, _)| json::reads_as(name, known));
-            if registered.is_some_and(|(known, _)| *known != name) {
-                return Err(self.guard.stop(Fault::CaseVariant));
-            }
-            let is_nonce = name == "nonce";
-            let value = map.next_value_seed(Any {
-                guard: self.guard,
-                depth: 1,
-            })?;
-            match registered {
-                Some((known, member)) => header.take(known, member, value, self.faults),
-                None if is_nonce => self.faults.push(Refusal::new(
-                    Reason::HeaderMemberUnknown,
-                    "`nonce`: a Microsoft Graph token, which only Graph can check",
-                )),
-                None => self.faults.push(Refusal::new(
-                    Reason::HeaderMemberUnknown,
-                    "a member not on the list",
-                )),
-            }
-        }
-        Ok(header)
-    }
-}
-
-impl Header {
-    fn take(&mut self, name: &'static str, member: &Member, value: Shape<'_>, faults: &mut Vec<Refusal>) {
-        if let Member::Forbidden(reason) = member {
-            faults.push(Refusal {
-                reason: *reason,
-                detail: Detail::Member(name),
-            });
-            return;
-        }
-        let text = match value {
-            Shape::Text(text) if !text.is_empty() && text.len() <= KEY_ID_BYTES_MAX => text,
-            _ => {
+impl HeaderParts {
+    fn read(&mut self, document: &str, keeper: &mut Keeper, faults: &mut Vec<Refusal>) -> Result<(), Fault> {
+        let mut reader = Reader::new(document);
+        let mut has_algorithm = false;
+        reader.object(|reader, name| {
+            let name = name.unescaped();
+            let Some((known, member)) = MEMBERS.iter().find(|(known, _)| *known == name) else {
+                if MEMBERS.iter().any(|(known, _)| json::reads_as(&name, known)) {
+                    return Err(Fault::CaseVariant);
+                }
+                reader.member_value()?;
+                faults.push(unknown(&name));
+                return Ok(());
+            };
+            has_algorithm |= *known == "alg";
+            if let Err(reason) = self.take(member, reader.member_value()?, keeper) {
                 faults.push(Refusal {
-                    reason: Reason::HeaderMemberInvalid,
-                    detail: Detail::Member(name),
+                    reason,
+                    detail: Detail::Member(known),
                 });
-                return;
             }
-        };
-        match member {
-            Member::Algorithm => self.algorithm_name = Some(text.into()),
-            Member::KeyId => self.key_id = Some(text.into()),
-            Member::TokenType => self.token_type = Some(normalize_token_type(&text).into()),
-            Member::CertificateThumbprint | Member::Forbidden(_) => {}
-        }
-    }
-}
-
-fn check_algorithm(header: &mut Header, faults: &mut Vec<Refusal>) {
-    let Some(name) = header.algorithm_name.as_deref() else {
-        if !faults
-            .iter()
-            .any(|fault| matches!(fault.detail, Detail::Member("alg")))
-        {
+            Ok(())
+        })?;
+        reader.end()?;
+        if !has_algorithm {
             faults.push(Refusal {
                 reason: Reason::AlgorithmMissing,
                 detail: Detail::Member("alg"),
             });
         }
-        return;
-    };
-    header.algorithm = Algorithm::from_name(name);
-    if header.algorithm.is_some() {
-        return;
+        Ok(())
     }
-    let reason = match name.to_ascii_uppercase().as_str() {
+
+    fn take(&mut self, member: &Member, value: Value<'_>, keeper: &mut Keeper) -> Result<(), Reason> {
+        if let Member::Forbidden(reason) = member {
+            return Err(*reason);
+        }
+        let Value::Text(text) = value else {
+            return Err(Reason::HeaderMemberInvalid);
+        };
+        let meant = text.unescaped();
+        if meant.is_empty() || meant.len() > KEY_ID_BYTES_MAX {
+            return Err(Reason::HeaderMemberInvalid);
+        }
+        match member {
+            Member::Algorithm => {
+                self.algorithm_name = Some(keeper.keep(text));
+                self.algorithm = Some(algorithm(&meant)?);
+            }
+            Member::KeyId => self.key_id = Some(keeper.keep(text)),
+            Member::TokenType => {
+                let normal = normalize_token_type(&meant);
+                let is_normal = normal == meant;
+                self.token_type = Some(if is_normal {
+                    keeper.keep(text)
+                } else {
+                    keeper.add(&normal)
+                });
+            }
+            Member::CertificateThumbprint | Member::Forbidden(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn unknown(name: &str) -> Refusal {
+    let note = if name == "nonce" {
+        "`nonce`: a Microsoft Graph token, which only Graph can check"
+    } else {
+        "a member not on the list"
+    };
+    Refusal::new(Reason::HeaderMemberUnknown, note)
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, Reason> {
+    Algorithm::from_name(name).ok_or_else(|| match name.to_ascii_uppercase().as_str() {
         "NONE" => Reason::AlgorithmNone,
         "HS256" | "HS384" | "HS512" => Reason::AlgorithmSymmetric,
         _ => Reason::AlgorithmUnsupported,
-    };
-    faults.push(Refusal {
-        reason,
-        detail: Detail::Member("alg"),
-    });
+    })
 }
 
 #[cfg(test)]
@@ -222,7 +229,7 @@ mod tests {
 
     fn check(json: &str, expected: Option<Reason>) {
         let mut faults = Vec::new();
-        let header = read(json.as_bytes(), &mut faults);
+        let header = read(json, &mut Keeper::default(), &mut faults);
         assert_eq!(faults.iter().map(|f| f.reason).min(), expected, "{json:.120}");
         assert!(header.is_some() || expected.is_some());
     }

@@ -1,14 +1,22 @@
-//! A strict JSON reader on top of `serde_json`.
+//! A strict JSON reader (RFC 8259): one pass over a borrowed text, nothing copied, nothing built.
 //!
-//! `serde_json` already refuses bad syntax, invalid UTF-8, lone surrogates and numbers out of range. Added here: no
-//! member twice in any object (names compared after unescaping), a depth limit, a member limit, nothing after the
-//! document.
+//! ```text
+//! document = value space                                  ; and nothing after it
+//! value    = space ( object / array / string / number / "true" / "false" / "null" )
+//! object   = "{" space [ member *( space "," member ) space ] "}"
+//! member   = space string space ":" value
+//! array    = "[" space [ value *( space "," value ) space ] "]"
+//! string   = quote *( %x20-21 / %x23-5B / %x5D-10FFFF / escape ) quote
+//! escape   = "\" ( quote / "\" / "/" / "b" / "f" / "n" / "r" / "t" / "u" 4HEX )   ; surrogates in pairs only
+//! number   = [ "-" ] ( "0" / %x31-39 *DIGIT ) [ "." 1*DIGIT ] [ ( "e" / "E" ) [ "+" / "-" ] 1*DIGIT ]
+//! space    = *( %x20 / %x09 / %x0A / %x0D )
+//! ```
+//!
+//! Each method of [`Reader`] reads one of these rules. Refused beyond the grammar, because readers differ about them:
+//! a member that stands twice in one object (names are compared unescaped), a number that no double can hold, more
+//! than [`JSON_DEPTH_MAX`] levels, more than [`JSON_MEMBERS_MAX`] members in one object.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::fmt;
-
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::limits::{JSON_DEPTH_MAX, JSON_MEMBERS_MAX};
 
@@ -22,45 +30,11 @@ pub(crate) enum Fault {
     CaseVariant,
 }
 
-/// Remembers the fault while `serde` carries only its own error type upwards.
-#[derive(Default)]
-pub(crate) struct Guard(Cell<Option<Fault>>);
-
-impl Guard {
-    pub(crate) fn stop<E: de::Error>(&self, fault: Fault) -> E {
-        self.0.set(Some(fault));
-        E::custom("refused")
-    }
-
-    fn fault(&self) -> Fault {
-        self.0.get().unwrap_or(Fault::Syntax)
-    }
-}
-
-/// Reads one document with `seed`, all of it.
-pub(crate) fn read<'de, T>(
-    json: &'de [u8],
-    guard: &Guard,
-    seed: impl DeserializeSeed<'de, Value = T>,
-) -> Result<T, Fault> {
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    let value = seed.deserialize(&mut reader).map_err(|_| guard.fault())?;
-    reader.end().map_err(|_| Fault::Syntax)?;
-    Ok(value)
-}
-
 /// Reads one document only to see that it is strict.
 pub(crate) fn check(json: &[u8]) -> Result<(), Fault> {
-    let guard = Guard::default();
-    read(
-        json,
-        &guard,
-        Any {
-            guard: &guard,
-            depth: 0,
-        },
-    )
-    .map(drop)
+    let mut reader = Reader::new(str::from_utf8(json).map_err(|_| Fault::Syntax)?);
+    reader.value()?;
+    reader.end()
 }
 
 /// Whether a lax reader takes `name` for `registered`: some compare without case, and under Unicode's folding (Go's
@@ -76,188 +50,490 @@ pub(crate) fn reads_as(name: &str, registered: &str) -> bool {
         || (name.len() > registered.len() && name.chars().map(fold).eq(registered.chars().map(fold)))
 }
 
-/// The names seen in one object.
-pub(crate) struct Names<'de, 'g> {
-    seen: Vec<Cow<'de, str>>,
-    guard: &'g Guard,
-}
-
-impl<'de, 'g> Names<'de, 'g> {
-    pub(crate) fn new(guard: &'g Guard) -> Self {
-        Self {
-            seen: Vec::with_capacity(16),
-            guard,
-        }
-    }
-
-    /// The next member's name, which is a new one. Its value must be read next.
-    pub(crate) fn next<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<&str>, A::Error> {
-        let Some(name) = map.next_key_seed(Name)? else {
-            return Ok(None);
-        };
-        if self.seen.contains(&name) {
-            return Err(self.guard.stop(Fault::Repeated));
-        }
-        if self.seen.len() >= JSON_MEMBERS_MAX {
-            return Err(self.guard.stop(Fault::TooComplex));
-        }
-        self.seen.push(name);
-        Ok(self.seen.last().map(AsRef::as_ref))
-    }
-}
-
-/// A member name, borrowed unless it was written with escapes.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member name")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-}
-
-/// What a value of any kind amounts to; arrays and objects are walked strictly.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Shape<'de> {
-    Text(Cow<'de, str>),
+/// A value, checked all the way down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value<'t> {
+    Text(Text<'t>),
+    /// A number written in digits alone that fits.
     Unsigned(u64),
+    Array(Nested<'t>),
+    Object(Nested<'t>),
     Bool(bool),
-    /// An array of texts and nothing else.
-    Texts(Vec<String>),
-    Object(Object),
+    /// `null`, or any other number.
     Other,
 }
 
-/// The members of an object that some claim is read for, where they are texts.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Object {
-    /// `sub`: who acts, in an `act` claim.
-    pub(crate) subject: Option<Box<str>>,
-    /// `jkt`, in a `cnf` claim.
-    pub(crate) key_thumbprint: Option<Box<str>>,
-    /// `x5t#S256`, in a `cnf` claim.
-    pub(crate) certificate_thumbprint: Option<Box<str>>,
-    /// Whether there are others, or one of these is not a text.
-    pub(crate) has_others: bool,
+/// An array or an object that has been checked and can be read again for what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Nested<'t> {
+    /// The document up to its end.
+    text: &'t str,
+    begin: usize,
 }
 
-impl Object {
-    fn take(&mut self, name: &str, value: Shape<'_>) {
-        let slot = match name {
-            "sub" => &mut self.subject,
-            "jkt" => &mut self.key_thumbprint,
-            "x5t#S256" => &mut self.certificate_thumbprint,
-            _ => return self.has_others = true,
-        };
-        match value {
-            Shape::Text(text) => *slot = Some(text.into()),
-            _ => self.has_others = true,
+impl<'t> Nested<'t> {
+    /// Goes through an array.
+    pub(crate) fn items(self, mut take: impl FnMut(Value<'t>)) {
+        let read = self.reader().array(|reader| reader.value().map(&mut take));
+        debug_assert_eq!(read, Ok(()), "it was read before");
+    }
+
+    /// Goes through an object.
+    pub(crate) fn members(self, mut take: impl FnMut(&str, Value<'t>)) {
+        let read = self.reader().object(|reader, name| {
+            take(&name.unescaped(), reader.member_value()?);
+            Ok(())
+        });
+        debug_assert_eq!(read, Ok(()), "it was read before");
+    }
+
+    fn reader(self) -> Reader<'t> {
+        Reader {
+            at: self.begin,
+            ..Reader::new(self.text)
         }
     }
 }
 
-/// Reads a value of any kind.
-#[derive(Clone, Copy)]
-pub(crate) struct Any<'g> {
-    pub(crate) guard: &'g Guard,
-    /// How many arrays and objects are open around the value.
-    pub(crate) depth: usize,
+/// What stands between two quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Text<'t> {
+    /// As written, with escapes.
+    raw: &'t str,
+    /// Where it begins in the document.
+    begin: usize,
+    is_escaped: bool,
 }
 
-impl Any<'_> {
-    fn deeper<E: de::Error>(self) -> Result<Self, E> {
-        let depth = self.depth.saturating_add(1);
-        if depth > JSON_DEPTH_MAX {
-            return Err(self.guard.stop(Fault::TooComplex));
+impl<'t> Text<'t> {
+    /// Where it stands in the document, if it stands there as it is meant.
+    pub(crate) fn place(self) -> Option<(usize, usize)> {
+        (!self.is_escaped).then(|| (self.begin, self.begin.saturating_add(self.raw.len())))
+    }
+
+    /// What it means; borrowed unless it was written with escapes.
+    pub(crate) fn unescaped(self) -> Cow<'t, str> {
+        if self.is_escaped {
+            Cow::Owned(unescape(self.raw))
+        } else {
+            Cow::Borrowed(self.raw)
         }
-        Ok(Self { depth, ..self })
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.raw.is_empty()
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Any<'_> {
-    type Value = Shape<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
+/// Reads a document from its beginning. After a fault there is nothing more to read.
+pub(crate) struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+    /// How many arrays and objects are open.
+    depth: usize,
+    names: Names<'t>,
 }
 
-impl<'de> Visitor<'de> for Any<'_> {
-    type Value = Shape<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
+impl<'t> Reader<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            names: Names::new(),
+        }
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Shape::Bool(value))
+    /// Nothing may follow the document.
+    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+        match self.peek_past_space() {
+            None => Ok(()),
+            Some(_) => Err(Fault::Syntax),
+        }
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Shape::Other)
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Shape::Unsigned(number))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Shape::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Shape::Other)
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Shape::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Shape::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let inside = self.deeper()?;
-        let mut texts = Some(Vec::new());
-        while let Some(item) = items.next_element_seed(inside)? {
-            match (item, &mut texts) {
-                (Shape::Text(text), Some(texts)) => texts.push(text.into_owned()),
-                _ => texts = None,
+    /// Reads an object. `member` is called with each name, a new one, and must read its [`Self::member_value`].
+    pub(crate) fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Text<'t>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.open(b'{')?;
+        let outer = self.names.enter();
+        if self.peek_past_space() != Some(b'}') {
+            loop {
+                self.peek_past_space();
+                let name = self.string()?;
+                self.names.add(name)?;
+                member(self, name)?;
+                if !self.goes_on(b'}')? {
+                    break;
+                }
             }
         }
-        Ok(texts.map_or(Shape::Other, Shape::Texts))
+        self.names.leave(outer);
+        self.close(b'}')
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let inside = self.deeper()?;
-        let mut names = Names::new(self.guard);
-        let mut object = Object::default();
-        while let Some(name) = names.next(&mut map)? {
-            // Only these are kept, so no other name is worth a copy.
-            let kept = ["sub", "jkt", "x5t#S256"].into_iter().find(|kept| *kept == name);
-            let value = map.next_value_seed(inside)?;
-            object.take(kept.unwrap_or_default(), value);
+    /// Reads an array. `item` is called before each value and must read it.
+    pub(crate) fn array(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.open(b'[')?;
+        if self.peek_past_space() != Some(b']') {
+            loop {
+                item(self)?;
+                if !self.goes_on(b']')? {
+                    break;
+                }
+            }
         }
-        Ok(Shape::Object(object))
+        self.close(b']')
     }
+
+    /// Reads the colon after a name, and the value.
+    pub(crate) fn member_value(&mut self) -> Result<Value<'t>, Fault> {
+        self.peek_past_space();
+        self.expect(b':')?;
+        self.value()
+    }
+
+    /// Reads a value of any kind.
+    pub(crate) fn value(&mut self) -> Result<Value<'t>, Fault> {
+        match self.peek_past_space() {
+            Some(b'"') => self.string().map(Value::Text),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b'{') => {
+                let begin = self.at;
+                self.object(|reader, _| reader.member_value().map(drop))?;
+                Ok(Value::Object(self.nested(begin)))
+            }
+            Some(b'[') => {
+                let begin = self.at;
+                self.array(|reader| reader.value().map(drop))?;
+                Ok(Value::Array(self.nested(begin)))
+            }
+            Some(b't') => self.literal("true", Value::Bool(true)),
+            Some(b'f') => self.literal("false", Value::Bool(false)),
+            Some(b'n') => self.literal("null", Value::Other),
+            _ => Err(Fault::Syntax),
+        }
+    }
+
+    fn nested(&self, begin: usize) -> Nested<'t> {
+        Nested {
+            text: self.slice(0, self.at),
+            begin,
+        }
+    }
+
+    fn literal(&mut self, word: &str, meant: Value<'t>) -> Result<Value<'t>, Fault> {
+        if !self.rest().starts_with(word.as_bytes()) {
+            return Err(Fault::Syntax);
+        }
+        self.skip(word.len());
+        Ok(meant)
+    }
+
+    fn string(&mut self) -> Result<Text<'t>, Fault> {
+        self.expect(b'"')?;
+        let begin = self.at;
+        let mut is_escaped = false;
+        loop {
+            self.skip(plain_length(self.rest()));
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    is_escaped = true;
+                    self.escape()?;
+                }
+                // A control character, or the end.
+                _ => return Err(Fault::Syntax),
+            }
+        }
+        let raw = self.slice(begin, self.at);
+        self.skip(1);
+        Ok(Text {
+            raw,
+            begin,
+            is_escaped,
+        })
+    }
+
+    fn escape(&mut self) -> Result<(), Fault> {
+        self.skip(1);
+        let after = self.slice(self.at, self.text.len());
+        let (_, rest) = escaped(after).ok_or(Fault::Syntax)?;
+        self.at = self.text.len().saturating_sub(rest.len());
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<Value<'t>, Fault> {
+        let begin = self.at;
+        let mut is_plain = !self.takes(b'-');
+        if !self.takes(b'0') {
+            self.digits()?;
+        }
+        if self.takes(b'.') {
+            is_plain = false;
+            self.digits()?;
+        }
+        if self.takes(b'e') || self.takes(b'E') {
+            is_plain = false;
+            let _ = self.takes(b'+') || self.takes(b'-');
+            self.digits()?;
+        }
+        let written = self.slice(begin, self.at);
+        if let (true, Ok(number)) = (is_plain, written.parse()) {
+            return Ok(Value::Unsigned(number));
+        }
+        match written.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Value::Other),
+            _ => Err(Fault::Syntax),
+        }
+    }
+
+    /// At least one digit. A digit after a leading zero is not read here, so that it is found where none may stand.
+    fn digits(&mut self) -> Result<(), Fault> {
+        let is_other = |byte: &u8| !byte.is_ascii_digit();
+        let rest = self.rest();
+        match rest.iter().position(is_other).unwrap_or(rest.len()) {
+            0 => Err(Fault::Syntax),
+            count => {
+                self.skip(count);
+                Ok(())
+            }
+        }
+    }
+
+    fn open(&mut self, bracket: u8) -> Result<(), Fault> {
+        self.peek_past_space();
+        self.expect(bracket)?;
+        if self.depth >= JSON_DEPTH_MAX {
+            return Err(Fault::TooComplex);
+        }
+        self.depth = self.depth.saturating_add(1);
+        Ok(())
+    }
+
+    /// After a value: whether a comma follows, or else the bracket, which is left to [`Self::close`].
+    fn goes_on(&mut self, bracket: u8) -> Result<bool, Fault> {
+        match self.peek_past_space() {
+            Some(b',') => {
+                self.skip(1);
+                Ok(true)
+            }
+            Some(byte) if byte == bracket => Ok(false),
+            _ => Err(Fault::Syntax),
+        }
+    }
+
+    fn close(&mut self, bracket: u8) -> Result<(), Fault> {
+        self.depth = self.depth.saturating_sub(1);
+        self.expect(bracket)
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), Fault> {
+        if self.takes(byte) {
+            Ok(())
+        } else {
+            Err(Fault::Syntax)
+        }
+    }
+
+    fn takes(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        self.skip(usize::from(is_next));
+        is_next
+    }
+
+    fn peek_past_space(&mut self) -> Option<u8> {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.skip(1);
+        }
+        self.peek()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'t [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn slice(&self, begin: usize, end: usize) -> &'t str {
+        self.text.get(begin..end).unwrap_or_default()
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes);
+    }
+}
+
+/// How many of a string's bytes stand for themselves: up to the first quote, backslash or control character.
+fn plain_length(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    let mut length = 0_usize;
+    for word in words {
+        let found = marked(u64::from_le_bytes(*word));
+        if found != 0 {
+            return length.saturating_add((found.trailing_zeros() >> 3) as usize);
+        }
+        length = length.saturating_add(8);
+    }
+    let is_marked = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
+    length.saturating_add(tail.iter().position(is_marked).unwrap_or(tail.len()))
+}
+
+/// Eight bytes at once: sets the highest bit of the first byte that is a quote, a backslash or a control character.
+/// Bits above it may be set wrongly, for a subtraction borrows from the byte above; it borrows only where a byte is
+/// one of those looked for, so nothing is set below.
+const fn marked(word: u64) -> u64 {
+    const HIGHEST: u64 = each(0x80);
+    let quote = word ^ each(b'"');
+    let backslash = word ^ each(b'\\');
+    let is_quote = quote.wrapping_sub(each(1)) & !quote;
+    let is_backslash = backslash.wrapping_sub(each(1)) & !backslash;
+    let is_control = word.wrapping_sub(each(0x20)) & !word;
+    (is_quote | is_backslash | is_control) & HIGHEST
+}
+
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// What a checked string means.
+fn unescape(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((plain, after)) = rest.split_once('\\') {
+        text.push_str(plain);
+        let Some((letter, after)) = escaped(after) else {
+            break;
+        };
+        text.push(letter);
+        rest = after;
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The character that an escape means, and what follows it. `text` begins after the backslash.
+fn escaped(text: &str) -> Option<(char, &str)> {
+    let mut letters = text.chars();
+    let meant = match letters.next()? {
+        same @ ('"' | '\\' | '/') => same,
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'u' => return code_point(letters.as_str()),
+        _ => return None,
+    };
+    Some((meant, letters.as_str()))
+}
+
+/// One UTF-16 unit in four hexadecimal digits; a surrogate only as the first of two that make a character.
+fn code_point(text: &str) -> Option<(char, &str)> {
+    let (unit, rest) = utf16_unit(text)?;
+    if let Some(letter) = char::from_u32(unit.into()) {
+        return Some((letter, rest));
+    }
+    let (second, rest) = utf16_unit(rest.strip_prefix("\\u")?)?;
+    let letter = char::decode_utf16([unit, second]).next()?.ok()?;
+    Some((letter, rest))
+}
+
+fn utf16_unit(text: &str) -> Option<(u16, &str)> {
+    let (digits, rest) = text.split_at_checked(4)?;
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let unit = is_hex.then(|| u16::from_str_radix(digits, 16).ok())??;
+    Some((unit, rest))
+}
+
+/// How many names are remembered without asking for memory. Entra's largest tokens have below 50 members.
+const NAMES_NEAR: usize = 48;
+
+/// The names seen in each object that is open, as written: those of the outermost first.
+struct Names<'t> {
+    near: [&'t str; NAMES_NEAR],
+    far: Vec<&'t str>,
+    count: usize,
+    object: Object,
+}
+
+/// The innermost object that is open.
+#[derive(Clone, Copy)]
+struct Object {
+    /// Where its names begin.
+    first: usize,
+    /// One bit for each name's [`trace`]: a name whose bit is not there is a new one.
+    traces: u128,
+}
+
+impl<'t> Names<'t> {
+    const fn new() -> Self {
+        Self {
+            near: [""; NAMES_NEAR],
+            far: Vec::new(),
+            count: 0,
+            object: Object { first: 0, traces: 0 },
+        }
+    }
+
+    /// Enters an object and returns the one around it.
+    fn enter(&mut self) -> Object {
+        let inner = Object {
+            first: self.count,
+            traces: 0,
+        };
+        std::mem::replace(&mut self.object, inner)
+    }
+
+    fn leave(&mut self, outer: Object) {
+        self.count = self.object.first;
+        self.far.truncate(self.count.saturating_sub(NAMES_NEAR));
+        self.object = outer;
+    }
+
+    fn add(&mut self, name: Text<'t>) -> Result<(), Fault> {
+        let trace = trace(name);
+        if self.object.traces & trace != 0 && self.has(name) {
+            return Err(Fault::Repeated);
+        }
+        if self.count.saturating_sub(self.object.first) >= JSON_MEMBERS_MAX {
+            return Err(Fault::TooComplex);
+        }
+        match self.near.get_mut(self.count) {
+            Some(free) => *free = name.raw,
+            None => self.far.push(name.raw),
+        }
+        self.count = self.count.saturating_add(1);
+        self.object.traces |= trace;
+        Ok(())
+    }
+
+    fn has(&self, name: Text<'t>) -> bool {
+        let near = self.near.iter().take(self.count);
+        let mut seen = near.chain(&self.far).skip(self.object.first);
+        if name.is_escaped {
+            let name = name.unescaped();
+            seen.any(|raw| unescape(raw) == name)
+        } else {
+            seen.any(|raw| *raw == name.raw || (raw.contains('\\') && unescape(raw) == name.raw))
+        }
+    }
+}
+
+/// One of 128 bits, the same for equal names. An escaped name is compared with all others: it sets every bit.
+fn trace(name: Text<'_>) -> u128 {
+    if name.is_escaped {
+        return u128::MAX;
+    }
+    let mix = |sum: u32, byte: &u8| (sum.rotate_left(5) ^ u32::from(*byte)).wrapping_mul(0x9e37_79b9);
+    1 << (name.raw.as_bytes().iter().fold(0, mix) >> 25)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A bare JWS (RFC 7515): the header and the signature, below the rules for tokens.
 
 use crate::base64url;
-use crate::header::{self, Header};
+use crate::header::{Header, OwnHeader};
 use crate::jwks::KeySet;
 use crate::key::{KeyRecord, KeyState};
 use crate::limits::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};
@@ -39,14 +39,8 @@ pub fn verify_signature_alone(text: &str, keys: &KeySet) -> Result<Vec<u8>, Refu
     let header = decode(header_of(signing_input), "the header segment")?;
     let payload = decode(payload, "the payload segment")?;
     let signature = decode(signature, "the signature segment")?;
-    let mut faults = Vec::new();
-    let header = header::read(&header, &mut faults);
-    if let Some(refusal) = faults.into_iter().min_by_key(|fault| fault.reason) {
-        return Err(refusal);
-    }
-    let header =
-        header.ok_or_else(|| Refusal::new(Reason::HeaderJsonInvalid, "not one strict JSON object"))?;
-    let key = select_key(&header, keys)?;
+    let header = OwnHeader::read(header)?;
+    let key = select_key(header.header(), keys)?;
     if key.verify(signing_input.as_bytes(), &signature) {
         Ok(payload)
     } else {
@@ -58,7 +52,7 @@ pub fn verify_signature_alone(text: &str, keys: &KeySet) -> Result<Vec<u8>, Refu
 }
 
 /// The key that `kid` names, or the only one, if it may sign and its algorithm is the header's.
-pub(crate) fn select_key<'k>(header: &Header, keys: &'k KeySet) -> Result<&'k KeyRecord, Refusal> {
+pub(crate) fn select_key<'k>(header: Header<'_>, keys: &'k KeySet) -> Result<&'k KeyRecord, Refusal> {
     let key = match header.key_id() {
         Some(id) => keys
             .key(id)

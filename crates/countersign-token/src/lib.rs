@@ -70,6 +70,8 @@ mod fingerprint;
 mod header;
 mod issuer;
 mod json;
+#[cfg(test)]
+mod json_oracle;
 mod jwk;
 mod jwks;
 mod jws;
@@ -81,6 +83,8 @@ mod reason;
 mod registry;
 mod resource;
 mod rules;
+mod signature;
+mod span;
 mod token;
 mod verify;
 mod weak_key;

@@ -5,7 +5,7 @@ use crate::confirmation;
 use crate::dpop::{Proof, ProofCheck};
 use crate::email;
 use crate::facts::{Facts, Verdict, need};
-use crate::header::normalize_token_type;
+use crate::header::{Header, normalize_token_type};
 use crate::key::KeyState;
 use crate::reason::{Detail, Reason, Refusal};
 use crate::resource::UnverifiedEmail;
@@ -331,7 +331,7 @@ pub const RULES: &[Rule] = &[
 fn claim_missing(facts: &Facts<'_>) -> Verdict {
     let claims = need!(facts.claims);
     // RFC 9068 §2.2 asks for these two in an `at+jwt`; tokens of another type may lack them.
-    let is_at_jwt = facts.header.and_then(|h| h.token_type()) == Some("at+jwt");
+    let is_at_jwt = facts.header.and_then(Header::token_type) == Some("at+jwt");
     let required = [
         ("iss", claims.issuer().is_some()),
         ("sub", claims.subject().is_some()),
@@ -446,7 +446,7 @@ fn key_outside_window(facts: &Facts<'_>) -> Verdict {
 
 fn signature_invalid(facts: &Facts<'_>) -> Verdict {
     let (key, token) = (need!(facts.key), need!(facts.signed));
-    let holds = key.verify_hashed(token.signing_input.as_bytes(), &token.digest, &token.signature);
+    let holds = token.is_signed_by(key);
     Verdict::unless(!holds, "the signature does not verify")
 }
 

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 
 use crate::base64url;
-use crate::claims::{self, Claims};
+use crate::claims::{self, ClaimParts, Claims};
 use crate::fingerprint::{Fingerprint, TokenDigest};
-use crate::header::{self, Header};
+use crate::header::{self, Header, HeaderParts};
+use crate::key::KeyRecord;
 use crate::limits::{HEADER_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::reason::{Detail, Reason, Refusal};
+use crate::signature::Signature;
+use crate::span::{Keeper, Span};
 
 /// A text that has the outer shape of a token: not too large, three segments. Nothing is decoded.
 #[derive(Clone, Copy)]
@@ -24,8 +27,7 @@ impl<'a> RawToken<'a> {
 
     /// Decodes and reads the token strictly. Nothing is verified yet.
     pub fn parse(self) -> Result<ParsedToken, Refusal> {
-        let mut reading = Reading::default();
-        reading.read(self.0, Thoroughness::StopAtFault);
+        let reading = Reading::of(self.0, Thoroughness::StopAtFault);
         if let Some(refusal) = reading.first_fault() {
             return Err(refusal);
         }
@@ -37,18 +39,15 @@ impl<'a> RawToken<'a> {
                 "a segment could not be read",
             ));
         };
-        // Hashed once, for the fingerprint and for the signature.
-        let digest = digest(&SHA256, self.0.signing_input.as_bytes());
-        Ok(ParsedToken {
-            content: Arc::new(Content {
-                header,
-                claims,
-                fingerprint: Fingerprint::of_digest(&digest),
-            }),
-            digest,
-            signing_input: self.0.signing_input.into(),
+        Ok(ParsedToken(Arc::new(Content {
+            header,
+            claims,
+            signing_input: reading.signing_input,
+            // Hashed once, for the fingerprint and for the signature.
+            digest: digest(&SHA256, self.0.signing_input.as_bytes()),
             signature,
-        })
+            text: reading.text,
+        })))
     }
 
     /// What the ledger calls this token, if it is one.
@@ -63,20 +62,20 @@ impl fmt::Debug for RawToken<'_> {
     }
 }
 
-/// A well-formed token. Nothing it says is proved: what it holds can be read through [`crate::dangerous`] only.
+/// A well-formed token. Nothing it says is proved: what it holds can be read through [`crate::dangerous`] only. Cloning
+/// is cheap.
 #[derive(Clone)]
-pub struct ParsedToken {
-    pub(crate) content: Arc<Content>,
-    pub(crate) signing_input: Box<str>,
-    pub(crate) digest: Digest,
-    pub(crate) signature: Vec<u8>,
-}
+pub struct ParsedToken(Arc<Content>);
 
-/// What is kept of a token after its decision.
-pub(crate) struct Content {
-    pub(crate) header: Header,
-    pub(crate) claims: Claims,
-    pub(crate) fingerprint: Fingerprint,
+/// Everything about a token, in two pieces of memory: this, and the text that its parts stand in.
+struct Content {
+    /// As [`Reading::text`].
+    text: String,
+    header: HeaderParts,
+    claims: ClaimParts,
+    signing_input: Span,
+    digest: Digest,
+    signature: Signature,
 }
 
 impl ParsedToken {
@@ -87,14 +86,31 @@ impl ParsedToken {
 
     /// What the ledger calls this token, if it is one.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.content.fingerprint
+        Fingerprint::of_digest(&self.0.digest)
     }
 
     /// What a cache may know this token by.
     ///
     /// Hashed when asked for: base64url is canonical here, so the text is known although it was not kept.
     pub fn token_digest(&self) -> TokenDigest {
-        TokenDigest::of_parts(&self.signing_input, &self.signature)
+        TokenDigest::of_parts(self.signing_input(), self.0.signature.as_bytes())
+    }
+
+    pub(crate) fn header(&self) -> Header<'_> {
+        Header::new(&self.0.text, &self.0.header)
+    }
+
+    pub(crate) fn claims(&self) -> Claims<'_> {
+        Claims::new(&self.0.text, &self.0.claims)
+    }
+
+    pub(crate) fn is_signed_by(&self, key: &KeyRecord) -> bool {
+        let signature = self.0.signature.as_bytes();
+        key.verify_hashed(self.signing_input().as_bytes(), &self.0.digest, signature)
+    }
+
+    fn signing_input(&self) -> &str {
+        self.0.signing_input.of(&self.0.text)
     }
 }
 
@@ -164,32 +180,91 @@ pub(crate) enum Thoroughness {
 #[derive(Default)]
 pub(crate) struct Reading {
     pub(crate) faults: Vec<Refusal>,
-    pub(crate) header: Option<Header>,
-    pub(crate) claims: Option<Claims>,
-    pub(crate) signature: Option<Vec<u8>>,
+    /// The claims as decoded, the header as decoded, the signing input as sent, and what was written with escapes. Made
+    /// in one piece, large enough for a token without escapes.
+    text: String,
+    header: Option<HeaderParts>,
+    claims: Option<ClaimParts>,
+    signing_input: Span,
+    signature: Option<Signature>,
 }
 
 impl Reading {
-    pub(crate) fn read(&mut self, frame: Frame<'_>, thoroughness: Thoroughness) {
-        let mut decode = |segment, name| {
-            let bytes = base64url::decode(segment);
-            if bytes.is_none() {
+    /// Of what is not even a frame.
+    pub(crate) fn failed(refusal: Refusal) -> Self {
+        Self {
+            faults: vec![refusal],
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn of(frame: Frame<'_>, thoroughness: Thoroughness) -> Self {
+        let mut reading = Self::default();
+        let (header, claims) = reading.decode(frame);
+        let stop = |reading: &Self| thoroughness == Thoroughness::StopAtFault && !reading.faults.is_empty();
+        if stop(&reading) {
+            return reading;
+        }
+        let mut keeper = Keeper::behind(&reading.text);
+        reading.header = header.and_then(|header| {
+            keeper.enter(header);
+            header::read(header.of(&reading.text), &mut keeper, &mut reading.faults)
+        });
+        if stop(&reading) {
+            return reading;
+        }
+        reading.claims = claims.and_then(|claims| {
+            keeper.enter(claims);
+            claims::read(claims.of(&reading.text), &mut keeper, &mut reading.faults)
+        });
+        reading.text.push_str(keeper.addition());
+        reading
+    }
+
+    /// Decodes the segments and writes the text; where in it header and claims stand, if they could be decoded.
+    ///
+    /// What is not UTF-8 is not JSON either: it is read as an empty document, which is none.
+    fn decode(&mut self, frame: Frame<'_>) -> (Option<Span>, Option<Span>) {
+        let size = [
+            base64url::decoded_size(frame.claims),
+            base64url::decoded_size(frame.header),
+            frame.signing_input.len(),
+        ];
+        let mut claims = Vec::with_capacity(size.iter().sum());
+        let has_claims = base64url::decode_onto(frame.claims, &mut claims);
+        self.text = String::from_utf8(claims).unwrap_or_default();
+        let claims = Span::new(0, self.text.len());
+
+        let mut header = [0; HEADER_BYTES_MAX.div_ceil(4) * 3];
+        let header_length = base64url::decode_into(frame.header, &mut header);
+        let header = header.get(..header_length.unwrap_or_default());
+        let header = self.append(str::from_utf8(header.unwrap_or_default()).unwrap_or_default());
+
+        self.signing_input = self.append(frame.signing_input);
+        self.signature = Signature::decode(frame.signature);
+        let mut require = |is_there: bool, name| {
+            if !is_there {
                 self.faults.push(Refusal::new(Reason::Base64urlInvalid, name));
             }
-            bytes
         };
-        let header = decode(frame.header, "the header segment");
-        let claims = decode(frame.claims, "the claims segment");
-        self.signature = decode(frame.signature, "the signature segment");
-        let stop = |reading: &Self| thoroughness == Thoroughness::StopAtFault && !reading.faults.is_empty();
-        if stop(self) {
-            return;
-        }
-        self.header = header.and_then(|json| header::read(&json, &mut self.faults));
-        if stop(self) {
-            return;
-        }
-        self.claims = claims.and_then(|json| claims::read(&json, &mut self.faults));
+        require(header_length.is_some(), "the header segment");
+        require(has_claims, "the claims segment");
+        require(self.signature.is_some(), "the signature segment");
+        (header_length.map(|_| header), has_claims.then_some(claims))
+    }
+
+    fn append(&mut self, text: &str) -> Span {
+        let begin = self.text.len();
+        self.text.push_str(text);
+        Span::new(begin, self.text.len())
+    }
+
+    pub(crate) fn header(&self) -> Option<Header<'_>> {
+        self.header.as_ref().map(|parts| Header::new(&self.text, parts))
+    }
+
+    pub(crate) fn claims(&self) -> Option<Claims<'_>> {
+        self.claims.as_ref().map(|parts| Claims::new(&self.text, parts))
     }
 
     /// The fault that comes first in the order of the rules.

@@ -1,7 +1,6 @@
 //! The verification itself: the first rule that does not hold, or a [`VerifiedToken`]; and every rule explained.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::claims::Claims;
 use crate::confirmation::Proofs;
@@ -14,7 +13,7 @@ use crate::reason::{Reason, Refusal};
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::rules::{Part, RULES, Rule, Test, first_failure};
-use crate::token::{Content, Frame, ParsedToken, RawToken, Reading, Thoroughness};
+use crate::token::{Frame, ParsedToken, RawToken, Reading, Thoroughness};
 
 /// What a token is checked against.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +32,7 @@ pub struct Check<'a> {
 ///
 /// A DPoP proof is used up only if everything else holds.
 pub fn verify(token: &ParsedToken, check: &Check<'_>) -> Result<VerifiedToken, Refusal> {
-    let content = &token.content;
-    let facts = Facts::of(Some(&content.header), Some(&content.claims), Some(token), check);
+    let facts = Facts::of(Some(token.header()), Some(token.claims()), Some(token), check);
     if let Some(refusal) = first_failure(&facts) {
         return Err(refusal);
     }
@@ -44,7 +42,7 @@ pub fn verify(token: &ParsedToken, check: &Check<'_>) -> Result<VerifiedToken, R
 /// A token for which every rule holds. Only [`verify`] and [`explain`] make one.
 #[derive(Clone)]
 pub struct VerifiedToken {
-    content: Arc<Content>,
+    token: ParsedToken,
     key: KeyRecord,
     has_tenant: bool,
     is_email_vouched_for: bool,
@@ -54,10 +52,10 @@ pub struct VerifiedToken {
 
 impl VerifiedToken {
     fn of(token: &ParsedToken, facts: &Facts<'_>) -> Result<Self, Refusal> {
-        let claims = &token.content.claims;
+        let claims = token.claims();
         let missing = || Refusal::new(Reason::ClaimMissing, "a required claim is absent");
         Ok(Self {
-            content: Arc::clone(&token.content),
+            token: token.clone(),
             key: facts
                 .key
                 .ok_or_else(|| Refusal::new(Reason::KeyUnknown, "no key was selected"))?
@@ -69,8 +67,8 @@ impl VerifiedToken {
         })
     }
 
-    fn claims(&self) -> &Claims {
-        &self.content.claims
+    fn claims(&self) -> Claims<'_> {
+        self.token.claims()
     }
 
     /// `iss`.
@@ -154,7 +152,7 @@ impl VerifiedToken {
 
     /// What the ledger calls this token.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.content.fingerprint
+        self.token.fingerprint()
     }
 
     /// `jti`.
@@ -236,20 +234,14 @@ impl Outcome {
 /// Checks every rule and goes on after a failure wherever what a rule needs is there. It uses up a DPoP proof as
 /// [`verify`] does.
 pub fn explain(text: &str, check: &Check<'_>) -> Explanation {
-    let mut reading = Reading::default();
     let frame = Frame::new(text);
-    match &frame {
-        Ok(frame) => reading.read(*frame, Thoroughness::GoOn),
-        Err(refusal) => reading.faults.push(refusal.clone()),
-    }
+    let reading = match &frame {
+        Ok(frame) => Reading::of(*frame, Thoroughness::GoOn),
+        Err(refusal) => Reading::failed(refusal.clone()),
+    };
     // Read again rather than kept: a token of bad form cannot be a `ParsedToken`, and explaining may take its time.
     let parsed = RawToken::new(text).and_then(RawToken::parse);
-    let facts = Facts::of(
-        reading.header.as_ref(),
-        reading.claims.as_ref(),
-        parsed.as_ref().ok(),
-        check,
-    );
+    let facts = Facts::of(reading.header(), reading.claims(), parsed.as_ref().ok(), check);
     let result = match &parsed {
         Ok(token) => verify(token, check),
         Err(refusal) => Err(refusal.clone()),
@@ -303,8 +295,8 @@ fn form_outcome(reason: Reason, part: Part, reading: &Reading, is_framed: bool) 
     let is_reached = match part {
         Part::Frame => is_framed || reading.faults.iter().all(|fault| reason < fault.reason),
         Part::Segments => is_framed,
-        Part::Header => reading.header.is_some(),
-        Part::Claims => reading.claims.is_some(),
+        Part::Header => reading.header().is_some(),
+        Part::Claims => reading.claims().is_some(),
     };
     (
         if is_reached {
