@@ -284,8 +284,13 @@ mod tests {
 
     fn key(number: u16, state: KeyState) -> KeyRecord {
         let mut bytes = [0; 32];
-        bytes[..2].copy_from_slice(&(number + 2).to_le_bytes());
-        let public = PublicKey::from_ed25519(&bytes).unwrap();
+        bytes[..2].copy_from_slice(&number.to_le_bytes());
+        // About every second number is a point of the curve.
+        let public = (0..=u8::MAX).find_map(|attempt| {
+            bytes[2] = attempt;
+            PublicKey::from_ed25519(&bytes).ok()
+        });
+        let public = public.unwrap();
         let issuer = IssuerName::parse("https://a.example").unwrap();
         KeyRecord::new(public, issuer, "r", state, SigningWindow::OPEN)
     }

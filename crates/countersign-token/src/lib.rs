@@ -62,6 +62,7 @@ mod base64url;
 mod bundle;
 mod claims;
 mod confirmation;
+mod curve25519;
 pub mod dangerous;
 pub mod dpop;
 mod email;

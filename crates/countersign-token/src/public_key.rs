@@ -13,6 +13,7 @@ use aws_lc_rs::signature::{
 use serde_json::{Map, Value};
 
 use crate::base64url;
+use crate::curve25519;
 use crate::fingerprint::Thumbprint;
 use crate::jwks::KeyFault;
 use crate::key::Algorithm;
@@ -74,11 +75,11 @@ impl PublicKey {
         Self::new(algorithm, components, parsed)
     }
 
-    /// An `EdDSA` key from the 32 bytes of an Ed25519 public key. Points of small order are refused: for them anyone
-    /// can make signatures. A point off the curve is taken, for the check costs as much as a signature's; no signature
-    /// is ever found to be its own.
+    /// An `EdDSA` key from the 32 bytes of an Ed25519 public key. What is no point of the curve is refused, and so are
+    /// the points of small order: for them anyone can make signatures.
     pub fn from_ed25519(bytes: &[u8]) -> Result<Self, KeyFault> {
-        if bytes.len() != 32 || weak_key::is_weak_ed25519(bytes) {
+        let encoded: &[u8; 32] = bytes.try_into().map_err(|_| KeyFault::PointInvalid)?;
+        if weak_key::is_weak_ed25519(encoded) || !curve25519::is_on_curve(encoded) {
             return Err(KeyFault::PointInvalid);
         }
         let parsed = ParsedPublicKey::new(&ED25519, bytes).map_err(|_| KeyFault::PointInvalid)?;

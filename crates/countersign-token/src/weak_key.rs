@@ -64,7 +64,7 @@ pub(crate) fn check_exponent(exponent: &[u8]) -> Result<(), KeyFault> {
 }
 
 /// Points of small order (in either sign) and non-canonical encodings (y not below the field's prime).
-pub(crate) fn is_weak_ed25519(bytes: &[u8]) -> bool {
+pub(crate) fn is_weak_ed25519(bytes: &[u8; 32]) -> bool {
     const ZERO: [u8; 32] = [0; 32];
     const ONE: [u8; 32] = {
         let mut bytes = [0; 32];
@@ -85,13 +85,8 @@ pub(crate) fn is_weak_ed25519(bytes: &[u8]) -> bool {
         0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
         0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
     ];
-    let mut y = [0; 32];
-    for (to, from) in y.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    if let Some(last) = y.last_mut() {
-        *last &= 0x7f;
-    }
+    let mut y = *bytes;
+    y[31] &= 0x7f;
     let [low, middle @ .., high] = &y;
     let not_canonical = *high == 0x7f && *low >= 0xed && middle.iter().all(|byte| *byte == 0xff);
     not_canonical || [ZERO, ONE, MINUS_ONE, EIGHT_A, EIGHT_B].contains(&y)
