@@ -1,7 +1,5 @@
 //! The JOSE header: a closed list of members.
 
-use std::borrow::Cow;
-
 use crate::json::{self, Fault, Reader, Value};
 use crate::key::Algorithm;
 use crate::limits::KEY_ID_BYTES_MAX;
@@ -85,6 +83,7 @@ impl OwnHeader {
         }
         text.push_str(keeper.addition());
         let parts = parts.unwrap_or_default();
+        parts.fold_token_type(&mut text);
         Ok(Self { text, parts })
     }
 
@@ -93,16 +92,13 @@ impl OwnHeader {
     }
 }
 
-/// `typ` as it is compared (RFC 7515 §4.1.9): without case, without `application/`.
-pub(crate) fn normalize_token_type(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'/') {
-        return text.into();
-    }
-    let lower = text.to_ascii_lowercase();
-    match lower.strip_prefix("application/") {
+/// `typ` without `application/`, which may be left out (RFC 7515 §4.1.9). What remains is compared without case.
+pub(crate) fn bare_token_type(text: &str) -> &str {
+    const PREFIX: &str = "application/";
+    match text.split_at_checked(PREFIX.len()) {
         // Any other slash means that the prefix was not left out but belongs to the name.
-        Some(rest) if !rest.contains('/') => rest.to_owned().into(),
-        _ => lower.into(),
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) && !rest.contains('/') => rest,
+        _ => text,
     }
 }
 
@@ -142,6 +138,13 @@ const MEMBERS: &[(&str, Member)] = &[
 ];
 
 impl HeaderParts {
+    /// Writes `typ` in lower case, once all of the text is there.
+    pub(crate) fn fold_token_type(&self, text: &mut str) {
+        if let Some(token_type) = self.token_type.and_then(|span| span.of_mut(text)) {
+            token_type.make_ascii_lowercase();
+        }
+    }
+
     fn read(&mut self, document: &str, keeper: &mut Keeper, faults: &mut Vec<Refusal>) -> Result<(), Fault> {
         let mut reader = Reader::new(document);
         let mut has_algorithm = false;
@@ -192,13 +195,8 @@ impl HeaderParts {
             }
             Member::KeyId => self.key_id = Some(keeper.keep(text)),
             Member::TokenType => {
-                let normal = normalize_token_type(&meant);
-                let is_normal = normal == meant;
-                self.token_type = Some(if is_normal {
-                    keeper.keep(text)
-                } else {
-                    keeper.add(&normal)
-                });
+                let bare = bare_token_type(&meant).len();
+                self.token_type = Some(keeper.keep(text).last(bare));
             }
             Member::CertificateThumbprint | Member::Forbidden(_) => {}
         }
@@ -344,7 +342,7 @@ mod tests {
             ("text/at+jwt", "text/at+jwt"),
             ("application/x/at+jwt", "application/x/at+jwt"),
         ] {
-            assert_eq!(normalize_token_type(text), expected);
+            assert_eq!(bare_token_type(text).to_ascii_lowercase(), expected);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::confirmation;
 use crate::dpop::{Proof, ProofCheck};
 use crate::email;
 use crate::facts::{Facts, Verdict, need};
-use crate::header::{Header, normalize_token_type};
+use crate::header::{Header, bare_token_type};
 use crate::key::KeyState;
 use crate::reason::{Detail, Reason, Refusal};
 use crate::resource::UnverifiedEmail;
@@ -358,7 +358,7 @@ fn token_type_mismatch(facts: &Facts<'_>) -> Verdict {
     let fits = record
         .token_types
         .iter()
-        .any(|t| t == found || normalize_token_type(t) == found);
+        .any(|t| bare_token_type(t).eq_ignore_ascii_case(found));
     Verdict::unless(!fits, "`typ` is not on the issuer's list")
 }
 

@@ -23,6 +23,15 @@ impl Span {
         text.get(self.begin as usize..self.end as usize)
             .unwrap_or_default()
     }
+
+    pub(crate) fn of_mut(self, text: &mut str) -> Option<&mut str> {
+        text.get_mut(self.begin as usize..self.end as usize)
+    }
+
+    /// Its last bytes.
+    pub(crate) fn last(self, bytes: usize) -> Self {
+        Self::new((self.end as usize).saturating_sub(bytes), self.end as usize)
+    }
 }
 
 /// How many entries of a list are kept without asking for memory. A token is rarely meant for more resources.

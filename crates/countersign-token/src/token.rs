@@ -218,6 +218,9 @@ impl Reading {
             claims::read(claims.of(&reading.text), &mut keeper, &mut reading.faults)
         });
         reading.text.push_str(keeper.addition());
+        if let Some(header) = &reading.header {
+            header.fold_token_type(&mut reading.text);
+        }
         reading
     }
 

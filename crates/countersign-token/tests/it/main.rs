@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod allocations;
 mod assertions;
 mod corpus;
 mod corpus_claims;
