@@ -1,10 +1,11 @@
-//! Developer tasks: `cargo xtask test`, `tidy`, `docs` and `bench`.
+//! Developer tasks: `cargo xtask test`, `tidy`, `docs`, `corpus` and `bench`.
 //!
 //! What it does: installs what a test needs, runs every test with the real components, checks the house rules that a
 //! program can check, and measures. What it does not: build releases, or know anything of tokens. It links no crate
 //! of the product, so a broken crate cannot keep the checks from running.
 
 mod bench;
+mod corpus;
 mod deny;
 mod docs;
 mod first_run;
@@ -30,6 +31,8 @@ usage: cargo xtask COMMAND
                                      tidy lint rust deny fuzz peers first-run crash
   tidy [--json]                      the house rules
   docs [--check]                     write docs/configuration.md from the sources, or only compare
+  corpus [--check|--peers]           write testdata/tokens and docs/corpus.md, or only compare;
+                                     --peers runs other verifiers and writes docs/peers.md
   bench [token|ledger|gate] [--json] [--write]
                                      measure ours and the peers; --write renews docs/performance.md
 
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         "test" => test::command(rest),
         "tidy" => tidy::command(rest),
         "docs" => docs::command(rest),
+        "corpus" => corpus::command(rest),
         "bench" => bench::command(rest),
         "help" | "--help" | "-h" => {
             print::out(USAGE);

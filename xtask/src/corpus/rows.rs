@@ -1,0 +1,23 @@
+//! The rows of the corpus, each with its cases.
+
+mod claim;
+mod form;
+mod header;
+mod json;
+mod key;
+mod realm;
+mod signature;
+
+use super::case::Cases;
+
+/// Makes every case.
+pub(super) fn make(cases: &mut Cases) {
+    form::framing(cases);
+    form::base64url(cases);
+    json::strict(cases);
+    header::headers(cases);
+    key::keys(cases);
+    signature::signatures(cases);
+    claim::claim_values(cases);
+    realm::realms(cases);
+}
