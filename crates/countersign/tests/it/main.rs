@@ -9,6 +9,7 @@
     reason = "a test that meets the unexpected must fail, and say on what"
 )]
 
+mod corpus;
 mod crash;
 mod drill;
 mod help;
