@@ -19,6 +19,7 @@ mod keysets_published;
 mod mtls;
 mod principal;
 mod properties;
+mod published;
 mod reasons_page;
 mod registries;
 mod rules;
