@@ -7,6 +7,7 @@
 )]
 
 mod allocations;
+mod algorithms;
 mod assertions;
 mod corpus;
 mod corpus_claims;
@@ -15,6 +16,7 @@ mod dpop;
 mod email;
 mod explanations;
 mod key_sets;
+mod keysets_absence;
 mod keysets_published;
 mod mtls;
 mod principal;
