@@ -77,7 +77,7 @@ impl ClientError {
             Self::SecretWeak { .. } => Some("generate one: `openssl rand -hex 32`"),
             Self::KeySetInvalid { .. } => Some("the file must be a JWK set: {\"keys\": [...]}"),
             Self::KeySetEmpty { .. } => {
-                Some("give it an ES256, RS256 (2048 bits or more) or EdDSA public key")
+                Some("give it a public key that docs/key-set.md lists, for example one for ES256")
             }
             Self::Key(_) => None,
             Self::State(error) => error.hint(),

@@ -4,11 +4,12 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use countersign_token::Algorithm;
 use serde_json::json;
 
 use super::Endpoint;
 use super::token::{CLIENT_CREDENTIALS, TOKEN_EXCHANGE};
-use crate::config::{Authentication, SigningAlgorithm};
+use crate::config::Authentication;
 use crate::transition::STAGE_SECONDS;
 
 /// The documents of one issuer that never change while it runs.
@@ -31,11 +32,7 @@ impl Documents {
             "token_endpoint_auth_methods_supported":
                 [Authentication::ClientSecretBasic.as_str(), Authentication::PrivateKeyJwt.as_str()],
             "token_endpoint_auth_signing_alg_values_supported":
-                [
-                    SigningAlgorithm::Es256.as_str(),
-                    SigningAlgorithm::Rs256.as_str(),
-                    SigningAlgorithm::EdDsa.as_str(),
-                ],
+                Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
             "subject_types_supported": ["public"],
         });
         // No longer than a key is staged: who caches a set has the next key before it signs.

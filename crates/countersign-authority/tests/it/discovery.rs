@@ -28,7 +28,10 @@ async fn metadata_is_at_both_well_known_paths_and_names_what_exists() {
                 "grant_types_supported":
                     ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"],
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"],
-                "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256", "EdDSA"],
+                "token_endpoint_auth_signing_alg_values_supported": [
+                    "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA",
+                    "ML-DSA-44", "ML-DSA-65", "ML-DSA-87",
+                ],
                 "subject_types_supported": ["public"],
             })
         );
