@@ -7,7 +7,11 @@ pub(crate) type Exemption = (&'static str, &'static str, &'static str);
 pub(crate) const LONG_FILES: &[Exemption] = &[];
 
 /// Functions over the hard limit of lines.
-pub(crate) const LONG_FUNCTIONS: &[Exemption] = &[];
+pub(crate) const LONG_FUNCTIONS: &[Exemption] = &[(
+    "crates/countersign-gate/src/answer.rs",
+    "kind",
+    "one match over all reasons, so that a new one must be placed",
+)];
 
 /// Calls that only the owner of an effect may make.
 pub(crate) const CALLS: &[Exemption] = &[
