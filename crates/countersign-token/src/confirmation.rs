@@ -11,7 +11,7 @@ use crate::reason::Detail;
 /// What the holder of a token showed beside it: a DPoP proof, the client certificate of the connection, or both.
 ///
 /// A token that is bound to something is refused unless exactly that was shown; one that is bound to both a key and a
-/// certificate needs both.
+/// certificate needs both. All rules stand in `docs/sender-constraint.md`.
 ///
 /// ```
 /// use countersign_token::dpop::{MemoryReplayStore, Request, RequestUrl};
@@ -44,13 +44,26 @@ pub struct Proofs<'a> {
 
 impl Proofs<'_> {
     /// Nothing: a bearer token.
+    ///
+    /// ```
+    /// assert!(countersign_token::Proofs::NONE.dpop.is_none());
+    /// ```
     pub const NONE: Self = Self {
         dpop: None,
         certificate: None,
     };
 }
 
-/// A DPoP proof as it came, see [`Proofs`].
+/// A DPoP proof as it came.
+///
+/// ```
+/// use countersign_token::Dpop;
+/// use countersign_token::dpop::{ReplayStore, Request, RequestUrl};
+///
+/// fn shown<'a>(headers: &'a [&'a str], url: &'a RequestUrl, used: &'a dyn ReplayStore) -> Dpop<'a> {
+///     Dpop { headers, request: Request::new("GET", url, used) }
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Dpop<'a> {
     /// The values of the request's `DPoP` headers. None is as good as no proof, more than one is refused.

@@ -236,6 +236,17 @@ impl IssuerRecord {
 }
 
 /// What an issuer's claim `email_verified` is worth.
+///
+/// ```
+/// use countersign_token::{EmailVerified, IssuerName, IssuerRecord, KeySet};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut record = IssuerRecord::new(IssuerName::parse("https://id.example")?, "staff", 3_600, KeySet::new(vec![]));
+/// assert_eq!(record.email_verified, EmailVerified::Ignore);
+/// record.email_verified = EmailVerified::Believe;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmailVerified {
     /// Nothing: who verified what, and when, the claim does not say.

@@ -245,7 +245,7 @@ reasons! {
     EmailUnverified "email_unverified"
         "The token carries an e-mail address of a domain that its tenant is not proven to own."
         "An address that anyone can set in his own tenant, to be taken for somebody else (nOAuth)."
-        "Identify people by `iss` and `sub`. List the tenant's proven domains, or let the resource ignore e-mail addresses.";
+        "Identify people by `iss` and `sub`. List the tenant's proven domains, let Entra send `xms_edov`, or let the resource ignore e-mail addresses.";
     ConfirmationUnsupported "confirmation_unsupported"
         "The token is bound to something (`cnf`) by a method that cannot be checked."
         "An issuer that binds tokens otherwise than by DPoP (`jkt`) or a client certificate (`x5t#S256`), or names nothing at all."
@@ -253,7 +253,7 @@ reasons! {
     ProofMissing "proof_missing"
         "The token is bound to a key or a certificate of its holder (`cnf`), and no proof of that came with it."
         "A stolen bound token used as a plain one, or a client that does not send its proof."
-        "Send the `DPoP` header, or use the client certificate, that the token was issued for. A token bound to both needs both.";
+        "Send the `DPoP` header, or use the client certificate, that the token was issued for; both, if it is bound to both. A gate takes no proofs yet: let the issuer send unbound tokens to what stands behind one.";
     CertificateMismatch "certificate_mismatch"
         "The client certificate is not the one the token is bound to (`x5t#S256`)."
         "A stolen token over a connection of the thief's, or a client that renewed its certificate and kept the token."

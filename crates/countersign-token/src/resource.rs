@@ -33,7 +33,7 @@ impl Resource {
     }
 }
 
-/// What to do with a token whose `email` is of a domain that its tenant is not proven to own.
+/// What to do with a token whose `email` nobody vouches for: see [`displayable_email`](crate::VerifiedToken::displayable_email).
 ///
 /// Anyone can set any address in a tenant of his own. A resource that takes the address for the person lets him in as
 /// somebody else (nOAuth). Identity is `iss` and `sub`.

@@ -92,6 +92,14 @@ impl ParsedToken {
     /// What a cache may know this token by.
     ///
     /// Hashed when asked for: base64url is canonical here, so the text is known although it was not kept.
+    ///
+    /// ```
+    /// use countersign_token::{ParsedToken, TokenDigest};
+    ///
+    /// fn is_same(token: &ParsedToken, text: &str) -> bool {
+    ///     token.token_digest() == TokenDigest::of(text)
+    /// }
+    /// ```
     pub fn token_digest(&self) -> TokenDigest {
         TokenDigest::of_parts(self.signing_input(), self.0.signature.as_bytes())
     }

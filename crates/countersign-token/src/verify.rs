@@ -92,6 +92,16 @@ impl VerifiedToken {
     }
 
     /// Who the token speaks for: the one thing to hang accounts and permissions on.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// use countersign_token::{Principal, VerifiedToken};
+    ///
+    /// fn account(accounts: &HashMap<Principal, u64>, token: &VerifiedToken) -> Option<u64> {
+    ///     accounts.get(&token.principal()).copied()
+    /// }
+    /// ```
     pub fn principal(&self) -> Principal {
         Principal::new(
             self.issuer(),
@@ -106,6 +116,14 @@ impl VerifiedToken {
     ///
     /// For showing only. Two people may come with one address, today or a year apart; who it is says
     /// [`Self::principal`].
+    ///
+    /// ```
+    /// use countersign_token::VerifiedToken;
+    ///
+    /// fn greeting(token: &VerifiedToken) -> String {
+    ///     format!("Signed in as {}", token.displayable_email().unwrap_or("a user without an address"))
+    /// }
+    /// ```
     pub fn displayable_email(&self) -> Option<&str> {
         self.claims().email().filter(|_| self.is_email_vouched_for)
     }

@@ -25,6 +25,14 @@ const HEADER_MEMBERS: &[&str] = &["typ", "alg", "jwk"];
 const CLAIMS: &[&str] = &["jti", "htm", "htu", "iat", "ath", "nonce"];
 
 /// A well-formed proof. What it says is not proved until [`Self::verify`] has said so.
+///
+/// ```
+/// use countersign_token::{Reason, dpop::Proof};
+///
+/// // Two proofs, joined by a proxy.
+/// let refusal = Proof::parse("eyJ0eXAi.e30.AA,eyJ0eXAi.e30.AA").unwrap_err();
+/// assert_eq!(refusal.reason, Reason::ProofMalformed);
+/// ```
 pub struct Proof {
     signing_input: Box<str>,
     signature: Vec<u8>,
@@ -104,7 +112,26 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// What a proof is checked against.
+/// What a proof is checked against. Beside a token, [`verify`](crate::verify()) makes one by itself.
+///
+/// ```
+/// use countersign_token::TokenDigest;
+/// use countersign_token::dpop::{MemoryReplayStore, ProofCheck, Request, RequestUrl};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let used = MemoryReplayStore::new(100_000);
+/// let url = RequestUrl::parse("https://mail.example/inbox")?;
+/// // For a token that is no JWT and whose binding was looked up.
+/// let check = ProofCheck {
+///     request: Request::new("GET", &url, &used),
+///     now: 1_700_000_000,
+///     token: Some(TokenDigest::of("opaque-token")),
+///     key: None,
+/// };
+/// # let _ = check;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ProofCheck<'a> {
     /// The request.
@@ -117,7 +144,16 @@ pub struct ProofCheck<'a> {
     pub key: Option<Thumbprint>,
 }
 
-/// A proof for which every rule holds.
+/// A proof for which every rule holds. [`Proof::verify`] makes it.
+///
+/// ```
+/// use countersign_token::dpop::VerifiedProof;
+///
+/// /// The claim that binds a new token to the key.
+/// fn confirmation(proof: &VerifiedProof) -> String {
+///     format!(r#"{{"jkt":"{}"}}"#, proof.key())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifiedProof {
     key: Thumbprint,

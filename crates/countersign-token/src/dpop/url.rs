@@ -94,6 +94,13 @@ impl fmt::Debug for RequestUrl {
 }
 
 /// Why a text is not taken for the address of a request.
+///
+/// ```
+/// use countersign_token::dpop::RequestUrl;
+///
+/// let error = RequestUrl::parse("https://mail.example@evil.example/").unwrap_err();
+/// assert_eq!(error.code(), "url_authority_invalid");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestUrlError {
