@@ -35,7 +35,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<bool> {
     match arguments.as_slice() {
         [] => write_all(&checkout),
         ["--check"] => check(&checkout),
-        ["--peers"] => peers::command(&make(&checkout)?.cases),
+        ["--peers"] => peers::command_peers(&make(&checkout)?.cases),
         _ => Err(Usage("corpus takes --check or --peers".to_owned()).into()),
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn readme(cases: &[Case]) -> String {
          | member | |\n|---|---|\n\
          | `id` | the row and a name: `H03-unknown`; stable |\n\
          | `class`, `title`, `source` | what goes wrong, and who asks for the refusal or was bitten |\n\
-         | `basis` | `rfc`: a specification demands this answer. `policy`: it leaves the choice or says nothing, and this is ours |\n\
+         | `basis` | `rfc`: a specification of JOSE or JWT demands this answer. `profile`: that of a profile does (RFC 9068, 9449, 8705, OAuth). `policy`: they leave the choice or say nothing, and this is ours |\n\
          | `at` | the time to judge at, in unix seconds: always {NOW} |\n\
          | `resource` | the resource of the policy that the token is shown to |\n\
          | `expect` | `admit` or `refuse` |\n\

@@ -57,7 +57,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H04-empty",
         "`crit` is an empty list",
-        Rfc,
+        Policy,
         "crit",
         "[]",
         CRITICAL,
@@ -76,7 +76,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H04-registered",
         "`crit` names a registered member",
-        Rfc,
+        Policy,
         "crit",
         r#"["kid"]"#,
         CRITICAL,
@@ -84,7 +84,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H04-twice",
         "`crit` names a member twice",
-        Rfc,
+        Policy,
         "crit",
         r#"["kid","kid"]"#,
         CRITICAL,
@@ -92,7 +92,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H04-alg",
         "`crit` names `alg`",
-        Rfc,
+        Policy,
         "crit",
         r#"["alg"]"#,
         CRITICAL,

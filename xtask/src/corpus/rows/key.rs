@@ -265,7 +265,7 @@ const FAULTY: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "K05-use-enc",
         "a key with `use` `enc`",
-        Rfc,
+        Policy,
         "use-enc",
         "keys-bad",
         "ES256",
@@ -273,7 +273,7 @@ const FAULTY: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "K05-key-ops",
         "a key with `key_ops` `encrypt`",
-        Rfc,
+        Policy,
         "key-ops-encrypt",
         "keys-bad",
         "ES256",
