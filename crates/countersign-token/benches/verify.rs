@@ -6,6 +6,7 @@
 )]
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -15,8 +16,8 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_token::{
-    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, PublicKey, Registry, Resource,
-    SigningWindow, verify,
+    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, Proofs, PublicKey, Registry,
+    Resource, SigningWindow, verify,
 };
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use serde_json::{Value, json};
@@ -73,30 +74,85 @@ fn subjects() -> [Subject; 3] {
 
 fn verifications(criterion: &mut Criterion) {
     for subject in subjects() {
-        let mut group = criterion.benchmark_group(subject.name);
-        let token = token(&subject);
-        let (input, signature) = token.rsplit_once('.').unwrap();
-        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-        group.bench_function("bare signature", |b| {
-            b.iter(|| {
-                assert!(
-                    subject
-                        .public
-                        .verify(black_box(input.as_bytes()), black_box(&signature))
-                );
-            });
-        });
-        ours(&mut group, &subject, &token);
-        theirs(&mut group, &subject, &token);
-        group.finish();
+        let token = token(&subject, &usual_claims());
+        compare(criterion, subject.name, &subject, &token);
+        if subject.name == "RS256" {
+            parts(criterion, &subject, &token);
+            compare(
+                criterion,
+                "RS256 large",
+                &subject,
+                &self::token(&subject, &large_claims()),
+            );
+        }
     }
 }
 
+fn compare(criterion: &mut Criterion, name: &str, subject: &Subject, token: &str) {
+    let mut group = criterion.benchmark_group(name);
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    group.bench_function("bare signature", |b| {
+        b.iter(|| {
+            assert!(
+                subject
+                    .public
+                    .verify(black_box(input.as_bytes()), black_box(&signature))
+            );
+        });
+    });
+    ours(&mut group, subject, token);
+    theirs(&mut group, subject, token);
+    group.finish();
+}
+
+/// What a token costs without its signature. Reading it includes its SHA-256, which the signature needs too.
+fn parts(criterion: &mut Criterion, subject: &Subject, token: &str) {
+    let mut group = criterion.benchmark_group("parts");
+    let (input, _) = token.rsplit_once('.').unwrap();
+    group.bench_function("sha256", |b| {
+        b.iter(|| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, black_box(input.as_bytes())));
+    });
+    let (header, claims) = input.split_once('.').unwrap();
+    group.bench_function("rules up to the signature", |b| {
+        with_check(subject, |check| {
+            let token = ParsedToken::parse(&format!("{input}.AAAA")).unwrap();
+            b.iter(|| verify(black_box(&token), check).unwrap_err());
+        });
+    });
+    let twice = URL_SAFE_NO_PAD.encode(r#"{"iss":"https://id.example","aud":"a","aud":"b"}"#);
+    let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#);
+    for (name, malformed) in [
+        ("malformed: no token", "a".repeat(token.len())),
+        (
+            "malformed: not base64url",
+            format!("{input}.+{}", "A".repeat(341)),
+        ),
+        ("malformed: alg none", format!("{none}.{claims}.")),
+        ("malformed: claim twice", format!("{header}.{twice}.AAAA")),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter(|| ParsedToken::parse(black_box(&malformed)).unwrap_err());
+        });
+    }
+    group.finish();
+}
+
 fn ours(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject, token: &str) {
+    group.bench_function("parse only", |b| {
+        b.iter(|| ParsedToken::parse(black_box(token)).unwrap());
+    });
+    group.bench_function("countersign", |b| {
+        with_check(subject, |check| {
+            b.iter(|| verify(&ParsedToken::parse(black_box(token)).unwrap(), check).unwrap());
+        });
+    });
+}
+
+fn with_check(subject: &Subject, run: impl FnOnce(&Check<'_>)) {
     let issuer = IssuerName::parse(ISSUER).unwrap();
-    let public = subject.public.clone();
     let key = KeyRecord::new(
-        public,
+        subject.public.clone(),
         issuer.clone(),
         "enterprise",
         KeyState::Active,
@@ -105,17 +161,11 @@ fn ours(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject, token: &str
     let record = IssuerRecord::new(issuer, "enterprise", 86_400, KeySet::new(vec![key]));
     let registry = Registry::new(vec![record]).unwrap();
     let resource = Resource::new("mail", AUDIENCE, "enterprise");
-    let check = Check {
+    run(&Check {
         registry: &registry,
         resource: &resource,
         now: now(),
-        proofs: countersign_token::Proofs::NONE,
-    };
-    group.bench_function("parse only", |b| {
-        b.iter(|| ParsedToken::parse(black_box(token)).unwrap());
-    });
-    group.bench_function("countersign", |b| {
-        b.iter(|| verify(&ParsedToken::parse(black_box(token)).unwrap(), &check).unwrap());
+        proofs: Proofs::NONE,
     });
 }
 
@@ -134,18 +184,9 @@ fn theirs(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject, token: &s
     });
 }
 
-/// About 900 bytes, like an access token of Entra.
-fn token(subject: &Subject) -> String {
+fn token(subject: &Subject, claims: &Value) -> String {
     let kid = subject.public.thumbprint().to_base64url();
     let header = json!({ "alg": subject.name, "typ": "at+jwt", "kid": kid });
-    let claims = json!({
-        "iss": ISSUER, "aud": AUDIENCE, "sub": "7f3d8c1e-5b0a-4e0f-9a55-2f6f7c1d9e10",
-        "client_id": "0b6f9a6e-30a1-4d64-8f0c-1a2b3c4d5e6f", "jti": "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MA",
-        "iat": now() - 60, "nbf": now() - 60, "exp": now() + 3_600, "scope": "mail.read mail.send user.read",
-        "tid": "1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e", "sid": "c0a8f1d2-7b64-4c8e-8f0a-9d1e2f3a4b5c",
-        "name": "Ada Lovelace", "roles": ["reader", "writer", "auditor"], "ver": "2.0", "acr": "1",
-        "groups": ["2d1f0f6a-11c2-4d7e-a6b0-0f1e2d3c4b5a", "9e8d7c6b-5a49-4838-a726-150493827160"],
-    });
     let input = format!(
         "{}.{}",
         URL_SAFE_NO_PAD.encode(header.to_string()),
@@ -155,6 +196,35 @@ fn token(subject: &Subject) -> String {
         "{input}.{}",
         URL_SAFE_NO_PAD.encode((subject.sign)(input.as_bytes()))
     )
+}
+
+/// With RS256 a token of 966 bytes.
+fn usual_claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "7f3d8c1e-5b0a-4e0f-9a55-2f6f7c1d9e10",
+        "client_id": "0b6f9a6e-30a1-4d64-8f0c-1a2b3c4d5e6f", "jti": "Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MDEyMzQ1",
+        "iat": now() - 60, "nbf": now() - 60, "exp": now() + 3_600, "scope": "mail.read mail.send",
+        "tid": "1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e", "ver": "2.0",
+    })
+}
+
+/// With RS256 a token of 1,666 bytes: the claims Entra writes.
+fn large_claims() -> Value {
+    let mut claims = usual_claims();
+    let more = json!({
+        "acr": "1", "aio": "AUQAu/8TAAAA9d1f0f6a11c24d7ea6b00f1e2d3c4b5a9e8d7c6b5a494838a726150493827160Zm9v",
+        "amr": ["pwd", "mfa"], "azp": "0b6f9a6e-30a1-4d64-8f0c-1a2b3c4d5e6f", "idtyp": "user",
+        "ipaddr": "203.0.113.42", "name": "Ada King", "oid": "c0a8f1d2-7b64-4c8e-8f0a-9d1e2f3a4b5c",
+        "preferred_username": "ak@contoso.example", "rh": "0.ARoAGhoaGisrPEyNTV5eXl5eXgMAAAAAAAAAwAAAAAAAAAAaAA.",
+        "roles": ["reader", "writer", "auditor"], "sid": "c0a8f1d2-7b64-4c8e-8f0a-9d1e2f3a4b5c",
+        "uti": "Zm9vYmFyYmF6cXV4MTIzNA",
+        "xms_tcdt": 1_600_000_000, "xms_idrel": "1 26",
+    });
+    claims
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    claims
 }
 
 /// `jsonwebtoken` reads the clock itself, so the tokens must be of today.
@@ -169,5 +239,9 @@ fn now() -> u64 {
         .as_secs()
 }
 
-criterion_group!(benches, verifications);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    targets = verifications
+}
 criterion_main!(benches);
