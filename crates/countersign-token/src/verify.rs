@@ -6,7 +6,7 @@ use crate::claims::Claims;
 use crate::confirmation::Proofs;
 use crate::email;
 use crate::facts::{Facts, Verdict};
-use crate::fingerprint::{Fingerprint, Thumbprint};
+use crate::fingerprint::{CertificateThumbprint, Fingerprint, Thumbprint};
 use crate::key::{Algorithm, KeyRecord, KeyState};
 use crate::principal::Principal;
 use crate::reason::{Reason, Refusal};
@@ -126,6 +126,41 @@ impl VerifiedToken {
     /// ```
     pub fn displayable_email(&self) -> Option<&str> {
         self.claims().email().filter(|_| self.is_email_vouched_for)
+    }
+
+    /// The key the token is bound to (`cnf.jkt`), proved by the DPoP proof that came with it.
+    ///
+    /// Whoever keeps verified tokens must check this and [`Self::bound_certificate`] again for each request: the proof
+    /// is the request's, not the token's.
+    ///
+    /// ```
+    /// use countersign_token::dpop::{Proof, ProofCheck, Request, VerifiedProof};
+    /// use countersign_token::{Refusal, TokenDigest, VerifiedToken};
+    ///
+    /// /// For a token that was found in a cache, and is bound to a key.
+    /// fn prove(
+    ///     token: &VerifiedToken, digest: TokenDigest, header: &str, request: Request<'_>, now: u64,
+    /// ) -> Result<VerifiedProof, Refusal> {
+    ///     let check = ProofCheck { request, now, token: Some(digest), key: token.bound_key() };
+    ///     Proof::parse(header)?.verify(&check)
+    /// }
+    /// ```
+    pub fn bound_key(&self) -> Option<Thumbprint> {
+        self.claims().confirmation()?.key
+    }
+
+    /// The client certificate the token is bound to (`cnf["x5t#S256"]`).
+    ///
+    /// ```
+    /// use countersign_token::VerifiedToken;
+    ///
+    /// /// For a token that was found in a cache.
+    /// fn is_its_connection(token: &VerifiedToken, certificate: &[u8]) -> bool {
+    ///     token.bound_certificate().is_none_or(|bound| bound.is_of(certificate))
+    /// }
+    /// ```
+    pub fn bound_certificate(&self) -> Option<CertificateThumbprint> {
+        self.claims().confirmation()?.certificate
     }
 
     /// The client that got the token: `client_id`, or what issuers without RFC 9068 write (`azp`, `appid`).

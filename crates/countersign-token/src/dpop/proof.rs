@@ -91,7 +91,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The first second after `issued_at` from which on such a proof counts no more, less one.
+    /// The last second in which a proof made at `issued_at` counts.
     fn until(&self, issued_at: u64) -> u64 {
         issued_at
             .saturating_add(self.age_max)

@@ -152,8 +152,12 @@ fn d11_a_token_bound_to_both_needs_both() {
             ..WORLD.check()
         };
         let parsed = countersign_token::ParsedToken::parse(&token).unwrap();
-        let code =
-            countersign_token::verify(&parsed, &check).map_or_else(|refusal| refusal.code(), |_| "admitted");
+        let verdict = countersign_token::verify(&parsed, &check);
+        if let Ok(token) = &verdict {
+            assert_eq!(token.bound_key(), Some(key.thumbprint()));
+            assert!(token.bound_certificate().is_some_and(|bound| bound.is_of(&good)));
+        }
+        let code = verdict.map_or_else(|refusal| refusal.code(), |_| "admitted");
         assert_eq!(
             code,
             expected,
