@@ -8,11 +8,12 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// As [`decode`], to the end of `bytes`, which are left empty if it fails.
+/// As [`decode`], to the end of `bytes`, which are left as they were if it fails.
 pub(crate) fn decode_onto(text: &str, bytes: &mut Vec<u8>) -> bool {
+    let length = bytes.len();
     let decoded = URL_SAFE_NO_PAD.decode_vec(text, bytes);
     if decoded.is_err() {
-        bytes.clear();
+        bytes.truncate(length);
     }
     decoded.is_ok()
 }

@@ -470,7 +470,7 @@ struct Object {
     /// Where its names begin.
     first: usize,
     /// One bit for each name's [`trace`]: a name whose bit is not there is a new one.
-    traces: u128,
+    traces: u64,
 }
 
 impl<'t> Names<'t> {
@@ -527,13 +527,13 @@ impl<'t> Names<'t> {
     }
 }
 
-/// One of 128 bits, the same for equal names. An escaped name is compared with all others: it sets every bit.
-fn trace(name: Text<'_>) -> u128 {
+/// One of 64 bits, the same for equal names. An escaped name is compared with all others: it sets every bit.
+fn trace(name: Text<'_>) -> u64 {
     if name.is_escaped {
-        return u128::MAX;
+        return u64::MAX;
     }
     let mix = |sum: u32, byte: &u8| (sum.rotate_left(5) ^ u32::from(*byte)).wrapping_mul(0x9e37_79b9);
-    1 << (name.raw.as_bytes().iter().fold(0, mix) >> 25)
+    1 << (name.raw.as_bytes().iter().fold(0, mix) >> 26)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! From text to a token whose parts are well-formed: [`RawToken`] → [`ParsedToken`].
 
 use std::fmt;
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Digest, SHA256, digest};
@@ -188,7 +189,7 @@ pub(crate) enum Thoroughness {
 #[derive(Default)]
 pub(crate) struct Reading {
     pub(crate) faults: Vec<Refusal>,
-    /// The claims as decoded, the header as decoded, the signing input as sent, and what was written with escapes. Made
+    /// The header as decoded, the claims as decoded, the signing input as sent, and what was written with escapes. Made
     /// in one piece, large enough for a token without escapes.
     text: String,
     header: Option<HeaderParts>,
@@ -233,23 +234,17 @@ impl Reading {
     }
 
     /// Decodes the segments and writes the text; where in it header and claims stand, if they could be decoded.
-    ///
-    /// What is not UTF-8 is not JSON either: it is read as an empty document, which is none.
     fn decode(&mut self, frame: Frame<'_>) -> (Option<Span>, Option<Span>) {
         let size = [
-            base64url::decoded_size(frame.claims),
             base64url::decoded_size(frame.header),
+            base64url::decoded_size(frame.claims),
             frame.signing_input.len(),
         ];
-        let mut claims = Vec::with_capacity(size.iter().sum());
-        let has_claims = base64url::decode_onto(frame.claims, &mut claims);
-        self.text = String::from_utf8(claims).unwrap_or_default();
-        let claims = Span::new(0, self.text.len());
-
-        let mut header = [0; HEADER_BYTES_MAX.div_ceil(4) * 3];
-        let header_length = base64url::decode_into(frame.header, &mut header);
-        let header = header.get(..header_length.unwrap_or_default());
-        let header = self.append(str::from_utf8(header.unwrap_or_default()).unwrap_or_default());
+        let mut decoded = Vec::with_capacity(size.iter().sum());
+        let has_header = base64url::decode_onto(frame.header, &mut decoded);
+        let header_length = decoded.len();
+        let has_claims = base64url::decode_onto(frame.claims, &mut decoded);
+        let (header, claims) = self.take_documents(decoded, header_length);
 
         self.signing_input = self.append(frame.signing_input);
         self.signature = Signature::decode(frame.signature);
@@ -258,10 +253,31 @@ impl Reading {
                 self.faults.push(Refusal::new(Reason::Base64urlInvalid, name));
             }
         };
-        require(header_length.is_some(), "the header segment");
+        require(has_header, "the header segment");
         require(has_claims, "the claims segment");
         require(self.signature.is_some(), "the signature segment");
-        (header_length.map(|_| header), has_claims.then_some(claims))
+        (has_header.then_some(header), has_claims.then_some(claims))
+    }
+
+    /// Begins the text with header and claims. What is not UTF-8 is not JSON either, and becomes an empty document, which
+    /// is none.
+    fn take_documents(&mut self, decoded: Vec<u8>, header_length: usize) -> (Span, Span) {
+        match String::from_utf8(decoded) {
+            Ok(text) if text.is_char_boundary(header_length) => {
+                self.text = text;
+                (
+                    Span::new(0, header_length),
+                    Span::new(header_length, self.text.len()),
+                )
+            }
+            // Together they may be UTF-8 where each alone is not, and the other way round one may be.
+            mixed => {
+                let decoded = mixed.map_or_else(FromUtf8Error::into_bytes, String::into_bytes);
+                let (header, claims) = decoded.split_at(header_length);
+                let header = self.append(str::from_utf8(header).unwrap_or_default());
+                (header, self.append(str::from_utf8(claims).unwrap_or_default()))
+            }
+        }
     }
 
     fn append(&mut self, text: &str) -> Span {
@@ -281,5 +297,29 @@ impl Reading {
     /// The fault that comes first in the order of the rules.
     pub(crate) fn first_fault(&self) -> Option<Refusal> {
         self.faults.iter().min_by_key(|fault| fault.reason).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_no_utf8_spoils_no_other() {
+        use Reason::*;
+        let header = br#"{"alg":"ES256","kid":"k"}"#;
+        let faults = |header: &[u8], claims: &[u8]| {
+            let segments = [header, claims, &[7; 64]].map(base64url::encode).join(".");
+            let reading = Reading::of(Frame::new(&segments).unwrap(), Thoroughness::GoOn);
+            let reasons: Vec<_> = reading.faults.iter().map(|fault| fault.reason).collect();
+            (reasons, reading.header().is_some(), reading.claims().is_some())
+        };
+        assert_eq!(faults(header, b"{}"), (vec![], true, true));
+        assert_eq!(faults(b"{}\xff", b"{}"), (vec![HeaderJsonInvalid], false, true));
+        assert_eq!(faults(header, b"{}\xff"), (vec![ClaimsJsonInvalid], true, false));
+        let both = vec![HeaderJsonInvalid, ClaimsJsonInvalid];
+        assert_eq!(faults(b"{}\xff", b"{\xff}"), (both.clone(), false, false));
+        // One letter, half of it here and half of it there.
+        assert_eq!(faults(b"{}\xc3", b"\xa9{}"), (both, false, false));
     }
 }

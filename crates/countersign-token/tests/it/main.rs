@@ -6,8 +6,8 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
-mod allocations;
 mod algorithms;
+mod allocations;
 mod assertions;
 mod corpus;
 mod corpus_claims;
