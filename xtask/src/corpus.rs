@@ -4,6 +4,7 @@
 //! function of the sources: `--check` makes it again in memory and compares every byte.
 
 mod case;
+mod differential;
 mod keys;
 mod page;
 mod peers;
@@ -35,7 +36,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<bool> {
     match arguments.as_slice() {
         [] => write_all(&checkout),
         ["--check"] => check(&checkout),
-        ["--peers"] => peers::command_peers(&make(&checkout)?.cases),
+        ["--peers"] => peers::command(&make(&checkout)?.cases, read_keys(&checkout)?),
         _ => Err(Usage("corpus takes --check or --peers".to_owned()).into()),
     }
 }
@@ -47,10 +48,14 @@ struct Made {
     new_signatures: usize,
 }
 
-fn make(checkout: &Workspace) -> Result<Made> {
+fn read_keys(checkout: &Workspace) -> Result<Keys> {
     let text = |path: &str| checkout.file(path).map(|file| file.text.as_str());
     let private = text(KEYS).with_context(|| format!("{KEYS} is missing: take it from git"))?;
-    let mut keys = Keys::read(private, text(SIGNATURES).unwrap_or("{}"))?;
+    Keys::read(private, text(SIGNATURES).unwrap_or("{}"))
+}
+
+fn make(checkout: &Workspace) -> Result<Made> {
+    let mut keys = read_keys(checkout)?;
     let issuers = world::issuers(&mut keys);
     let mut cases = Cases {
         keys,

@@ -1,8 +1,8 @@
 //! Developer tasks: `cargo xtask test`, `tidy`, `docs`, `corpus` and `bench`.
 //!
 //! What it does: installs what a test needs, runs every test with the real components, checks the house rules that a
-//! program can check, and measures. What it does not: build releases, or know anything of tokens. It links no crate
-//! of the product, so a broken crate cannot keep the checks from running.
+//! program can check, and measures. What it does not: build releases, or judge tokens; it only signs those of the corpus.
+//! It links no crate of the product, so a broken crate cannot keep the checks from running.
 
 mod bench;
 mod corpus;

@@ -72,7 +72,9 @@ pub(super) fn page(cases: &[Case]) -> String {
          What other libraries answer stands in [peers.md](peers.md).\n\n\
          The keys are fixed, and so is the time ({NOW}). ECDSA signatures are random, so each signature is kept in `signatures.json` under\n\
          the hash of its key and message and taken from there if it verifies; everything else follows from the sources. That is\n\
-         why the check can compare bytes, and why a changed case changes no other.\n",
+         why the check can compare bytes, and why a changed case changes no other.\n\n\
+         WP: the vectors of Wycheproof for JWS (JWK: for keys), by their numbers. Other sources are advisories, RFCs, and the projects where it\n\
+         was seen.\n",
         ROWS.len(),
         cases.len(),
         refused(cases),

@@ -10,9 +10,11 @@ use serde_json::Value;
 
 use super::FOLDER;
 use super::case::{Basis, Case};
+use super::differential;
+use super::keys::Keys;
 use super::table::{CLASSES, DIFFERENT, ROWS};
 
-use crate::process::{cargo, command, limited, write};
+use crate::process::{cargo, command as program, limited, write};
 use crate::run::{Log, Run};
 use crate::{install, print, workspace};
 
@@ -56,13 +58,13 @@ struct Peer {
 }
 
 /// Runs every peer and writes the page; true unless one of them could not be run.
-pub(super) fn command_peers(cases: &[Case]) -> Result<bool> {
+pub(super) fn command(cases: &[Case], keys: Keys) -> Result<bool> {
     let run = Run::start()?;
     let log = run.log("corpus peers")?;
     install(&log).with_context(|| format!("see {}", log.path.display()))?;
     let mut peers = Vec::new();
     for (name, configured) in PEERS {
-        let peer = ask(name, configured)?;
+        let peer = ask(name, configured, "cases.ndjson")?;
         ensure!(
             cases.iter().all(|case| peer.admits.contains_key(&case.id)),
             "{name} left cases out: is testdata/tokens current?"
@@ -70,12 +72,15 @@ pub(super) fn command_peers(cases: &[Case]) -> Result<bool> {
         print::out(&summary(&peer, cases));
         peers.push(peer);
     }
-    let date = command("date")
+    let date = program("date")
         .args(["-u", "+%F"])
         .output()
         .context("cannot ask for the date")?;
     let date = String::from_utf8_lossy(&date.stdout).trim().to_owned();
-    write(&workspace::root().join(PATH), &text(cases, &peers, &date))?;
+    let mut page = text(cases, &peers, &date);
+    let answers = |name: &str, file: &str| Ok(ask(name, "", file)?.admits);
+    page += &differential::section(keys, &["jose", "joserfc"], answers)?;
+    write(&workspace::root().join(PATH), &page)?;
     print::out(&format!("wrote {PATH}"));
     Ok(true)
 }
@@ -114,7 +119,7 @@ fn install(log: &Log) -> Result<()> {
 }
 
 /// Runs one peer at the time of the corpus: some of them take no clock.
-fn ask(name: &str, configured: &'static str) -> Result<Peer> {
+fn ask(name: &str, configured: &'static str, file: &str) -> Result<Peer> {
     let root = workspace::root();
     let mut runner: Command = limited(300, "faketime");
     runner
@@ -127,7 +132,7 @@ fn ask(name: &str, configured: &'static str) -> Result<Peer> {
         _ => runner.arg(python()).arg(format!("{RUNNERS}/peer.py")).arg(name),
     };
     let output = runner
-        .arg(FOLDER)
+        .args([FOLDER, file])
         .output()
         .with_context(|| format!("cannot run {name}"))?;
     ensure!(
