@@ -250,22 +250,7 @@ pub(super) fn section(
     peers: &[&str],
     ask: impl Fn(&str, &str) -> Result<BTreeMap<String, bool>>,
 ) -> Result<String> {
-    let mut cases = Cases {
-        keys,
-        list: Vec::new(),
-    };
-    let mut random = Random(SEED);
-    let tokens: Vec<String> = (0..COUNT).map(|_| token(&mut cases, &mut random)).collect();
-    cases.keys.finish()?;
-    let file = workspace::target_directory().join("xtask/differential.ndjson");
-    let line = |(id, token): (usize, &String)| {
-        format!(
-            "{{\"id\":\"{id}\",\"at\":{NOW},\"resource\":\"mail\",\"token\":{}}}\n",
-            quoted(token)
-        )
-    };
-    write(&file, &tokens.iter().enumerate().map(line).collect::<String>())?;
-    let file = file.to_string_lossy();
+    let file = tokens(keys)?;
     let ours = countersign(&file)?;
     ensure!(
         ours.len() == COUNT,
@@ -278,41 +263,22 @@ pub(super) fn section(
          | the other | ours | tokens | why |\n|---|---|--:|---|\n",
         ours.values().filter(|it| it.is_null()).count(),
     );
-    let mut unexplained = Vec::new();
     let mut refused_by_others = 0;
+    let mut unexplained = Vec::new();
     for peer in peers {
-        let theirs = ask(peer, &file)?;
-        let mut kinds: BTreeMap<String, (usize, &str)> = BTreeMap::new();
-        for (id, reason) in &ours {
-            let admits = theirs
-                .get(id)
-                .copied()
-                .with_context(|| format!("{peer} left {id} out"))?;
-            if admits != reason.is_null() {
-                kinds
-                    .entry(reason.as_str().unwrap_or("admitted").to_owned())
-                    .or_insert((0, id))
-                    .0 += 1;
-            }
-        }
-        for (kind, (count, example)) in kinds {
-            if kind == "admitted" {
-                refused_by_others += count;
-            }
+        for ((kind, example), count) in disagreements(&ours, &ask(peer, &file)?)? {
             let why = EXPLAINED.iter().find(|it| it.0 == kind).map(|it| it.1);
             if why.is_none() {
                 unexplained.push(format!("{peer}, {kind}: {count}, such as {example}"));
             }
             let (theirs, ours) = if kind == "admitted" {
+                refused_by_others += count;
                 ("refuses", kind)
             } else {
                 ("lets in", format!("`{kind}`"))
             };
-            let _ = writeln!(
-                page,
-                "| {peer} {theirs} | {ours} | {count} | {} |",
-                why.unwrap_or("**not explained**")
-            );
+            let why = why.unwrap_or("**not explained**");
+            let _ = writeln!(page, "| {peer} {theirs} | {ours} | {count} | {why} |");
         }
     }
     ensure!(
@@ -325,6 +291,48 @@ pub(super) fn section(
         "\nOf the tokens that Countersign lets in, the others refuse {refused_by_others}."
     );
     Ok(page)
+}
+
+/// Writes the tokens as a batch; the file's path.
+fn tokens(keys: Keys) -> Result<String> {
+    let mut cases = Cases {
+        keys,
+        list: Vec::new(),
+    };
+    let mut random = Random(SEED);
+    let mut batch = String::new();
+    for id in 0..COUNT {
+        let token = quoted(&token(&mut cases, &mut random));
+        let _ = writeln!(
+            batch,
+            "{{\"id\":\"{id}\",\"at\":{NOW},\"resource\":\"mail\",\"token\":{token}}}"
+        );
+    }
+    cases.keys.finish()?;
+    let file = workspace::target_directory().join("xtask/differential.ndjson");
+    write(&file, &batch)?;
+    Ok(file.to_string_lossy().into_owned())
+}
+
+/// How many tokens are judged otherwise, by our answer: `((answer, one of them), count)`.
+fn disagreements(
+    ours: &BTreeMap<String, Value>,
+    theirs: &BTreeMap<String, bool>,
+) -> Result<Vec<((String, String), usize)>> {
+    let mut kinds: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+    for (id, reason) in ours {
+        let admits = theirs.get(id).with_context(|| format!("{id} was left out"))?;
+        if *admits != reason.is_null() {
+            kinds
+                .entry(reason.as_str().unwrap_or("admitted"))
+                .or_insert((id, 0))
+                .1 += 1;
+        }
+    }
+    let rows = kinds
+        .into_iter()
+        .map(|(kind, (example, count))| ((kind.to_owned(), example.to_owned()), count));
+    Ok(rows.collect())
 }
 
 /// Our answers: the reason, or null.
