@@ -465,7 +465,13 @@ fn critical(cases: &mut Cases) {
         "base64url_invalid",
     );
     let token = cases.with_header(&good.with("crit", r#"["b64"]"#).with("b64", "true"));
-    cases.refuse(Rfc, "H05-crit-true", "`b64` true and in `crit`", token, CRITICAL);
+    cases.refuse(
+        Policy,
+        "H05-crit-true",
+        "`b64` true and in `crit`",
+        token,
+        CRITICAL,
+    );
 }
 
 /// The thief brings his own key, or says where it is.
