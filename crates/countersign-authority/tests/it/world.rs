@@ -7,9 +7,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use countersign_authority::{Authority, Config, OpenError, OpenOptions};
-use countersign_ledger::{Follower, Ledger, NoteSigner, Options};
+use countersign_ledger::{Follower, Ledger, NoteSigner, OpenError as OpenLedgerError, Options};
 use countersign_token::{Check, ParsedToken, Proofs, Registry, Resource, VerifiedToken, verify};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -54,19 +55,25 @@ impl World {
         let time = Arc::new(AtomicU64::new(NOW));
         let ledger = open_ledger(directory.path());
         let follower = Follower::start(ledger.clone(), clock(&time)).await;
-        let opened = Authority::open(OpenOptions {
-            directory: data(directory.path()),
-            base_url: BASE_URL.to_owned(),
-            config,
-            ledger: ledger.clone(),
-            follower: follower.clone(),
-            clock: clock(&time),
-        });
-        let authority = match opened.await {
-            Ok(authority) => authority,
-            Err(error) => {
-                ledger.close();
-                return Err(error);
+        let deadline = Instant::now() + LOCK_WAIT;
+        let authority = loop {
+            let opened = Authority::open(OpenOptions {
+                directory: data(directory.path()),
+                base_url: BASE_URL.to_owned(),
+                config: config.clone(),
+                ledger: ledger.clone(),
+                follower: follower.clone(),
+                clock: clock(&time),
+            });
+            match opened.await {
+                Ok(authority) => break authority,
+                Err(OpenError::DirectoryInUse(_)) if Instant::now() < deadline => {
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => {
+                    ledger.close();
+                    return Err(error);
+                }
             }
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -230,14 +237,22 @@ pub(crate) fn data(root: &Path) -> PathBuf {
     root.join("data")
 }
 
+/// Other tests start processes, and between fork and exec such a process holds every lock of this one: what was just
+/// closed may look taken for a moment.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// Opens the ledger of a directory that this process has closed.
 pub(crate) fn open_ledger(root: &Path) -> Ledger {
-    let mut options = Options::new(root.join("ledger"), "authority.example/ledger");
-    options.segment_bytes = 1 << 20;
-    Ledger::open(
-        options,
-        NoteSigner::from_seed("authority.example/ledger", &[7; 32]).unwrap(),
-    )
-    .unwrap()
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        let mut options = Options::new(root.join("ledger"), "authority.example/ledger");
+        options.segment_bytes = 1 << 20;
+        let signer = NoteSigner::from_seed("authority.example/ledger", &[7; 32]).unwrap();
+        match Ledger::open(options, signer) {
+            Err(OpenLedgerError::InUse) if Instant::now() < deadline => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 pub(crate) fn clock(time: &Arc<AtomicU64>) -> countersign_authority::Clock {
