@@ -79,9 +79,10 @@ async fn find(layout: &Layout, issuer: &str, state_or_key_id: &str) -> Result<Ke
     if !layout.state().exists() {
         return Err(KeyringError::from(crate::FileError::Missing(layout.state())).into());
     }
-    let state = State::open_to_read(&layout.state())
-        .await
-        .map_err(KeyringError::from)?;
+    let opened = State::open_to_read(&layout.state()).await;
+    let state = opened
+        .map_err(KeyringError::from)?
+        .ok_or(UnsealError::KeyUnknown)?;
     let mut rows = state.keys().await.map_err(KeyringError::from)?;
     state.close().await.map_err(KeyringError::from)?;
     rows.retain(|row| {

@@ -22,7 +22,9 @@ pub async fn recorded(directory: &Path) -> Result<Option<Recorded>, OpenError> {
     if !path.exists() {
         return Ok(None);
     }
-    let state = State::open_to_read(&path).await?;
+    let Some(state) = State::open_to_read(&path).await? else {
+        return Ok(None);
+    };
     let base_url = state.meta("base_url").await?;
     let keys = state.keys().await?.iter().map(KeySummary::from).collect();
     state.close().await?;
@@ -50,6 +52,13 @@ mod tests {
         let found = recorded(directory.path()).await.unwrap().unwrap();
         assert_eq!(found.base_url, "http://127.0.0.1:1");
         assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn a_first_start_cut_off_before_the_schema_has_no_state() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::File::create(Layout::new(directory.path()).state()).unwrap();
+        assert!(recorded(directory.path()).await.unwrap().is_none());
     }
 
     #[tokio::test]

@@ -115,7 +115,8 @@ impl State {
     }
 
     /// Opens an existing database without changing anything: beside a running server, or on a copy kept as evidence.
-    pub(crate) async fn open_to_read(path: &Path) -> Result<Self, StateError> {
+    /// `None` where a first start was cut off before it had made the schema: there is no state yet.
+    pub(crate) async fn open_to_read(path: &Path) -> Result<Option<Self>, StateError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .read_only(true)
@@ -129,10 +130,14 @@ impl State {
             Err(_) if !has_pending_log(path) => options.immutable(true).connect().await?,
             connected => connected?,
         };
+        let tables = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = 'meta'");
+        if tables.fetch_optional(&mut connection).await?.is_none() {
+            return Ok(None);
+        }
         check_schema_version(&mut connection).await?;
-        Ok(Self {
+        Ok(Some(Self {
             connection: Mutex::new(connection),
-        })
+        }))
     }
 
     /// A value of the `meta` table.

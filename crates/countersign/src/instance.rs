@@ -159,9 +159,9 @@ pub(crate) fn lock(data: &Path) -> Result<File, Failure> {
 
 /// Tokens name their issuer, and the ledger is named after it: the address is part of both.
 async fn refuse_other_issuer(data: &Path, base_url: &str) -> Result<(), Failure> {
-    let found = recorded(data).await.map_err(|error| open_failure(&error))?;
-    match found {
-        Some(found) if found.base_url != base_url => {
+    // This only gives the better message: whatever else is wrong with the state, opening the authority says.
+    match recorded(data).await {
+        Ok(Some(found)) if found.base_url != base_url => {
             let message = format!(
                 "{} belongs to {}, not to {base_url}",
                 data.display(),
