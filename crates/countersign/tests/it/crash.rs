@@ -20,6 +20,7 @@ use crate::process::{Server, countersign, free_port};
 
 const KILLS_QUICK: u32 = 12;
 const KILLS_FULL: u32 = 2_000;
+const FIRST_STARTS: u32 = 200;
 /// Start on a fresh directory after so many kills, so that first starts are killed too.
 const FRESH_EVERY: u32 = 40;
 /// Enough to have several requests in one group commit.
@@ -42,6 +43,29 @@ fn crash_full() {
         .ok()
         .and_then(|text| text.parse().ok());
     kill_many(kills.unwrap_or(KILLS_FULL));
+}
+
+/// The first start makes keys, state and ledger: wherever it is cut off, the next start completes it.
+#[test]
+#[ignore = "takes a minute; run by cargo xtask test crash"]
+fn crash_first_start() {
+    let runtime = Runtime::new().unwrap();
+    let mut random = Random(0x2545_f491_4f6c_dd1d ^ u64::from(std::process::id()));
+    println!("seed {:#x}", random.0);
+    for _ in 0..FIRST_STARTS {
+        let scratch = tempfile::tempdir().unwrap();
+        let data = scratch.path().join("data");
+        let port = free_port();
+        for _ in 0..=random.below(2) {
+            let mut server = Server::spawn(&data, port, &[]);
+            runtime.block_on(pause(Duration::from_micros(random.below(50_000))));
+            server.kill();
+        }
+        let mut server = Server::spawn(&data, port, &[]);
+        server.wait_until_up();
+        server.terminate();
+    }
+    println!("crash: {FIRST_STARTS} first starts cut off, every directory completed");
 }
 
 /// What one run has seen.
