@@ -94,7 +94,7 @@ const RULES: &[Rule] = &[
         check: words::attributes,
     },
     Rule {
-        name: "TODO names an issue",
+        name: "a task left in a comment names its issue",
         check: words::todos,
     },
     Rule {

@@ -360,7 +360,7 @@ pub fn reasons_markdown() -> String {
          The codes are stable: scripts and alerts may rely on them. They stand in the decision log, in the output of\n\
          `countersign verify` and in this list, never in an answer to the sender of a token.\n\n\
          This page is made from `crates/countersign-token/src/reason.rs` by\n\
-         `cargo test -p countersign-token -- --ignored write_reasons_page`.\n",
+         `UPDATE=1 cargo test -p countersign-token --test it reasons`.\n",
     );
     for reason in Reason::ALL {
         // Writing to a `String` cannot fail.

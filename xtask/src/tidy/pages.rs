@@ -110,7 +110,7 @@ fn is_test(text: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const TESTS: &str = "#[test]\nfn plain() {}\n\n#[tokio::test(flavor = \"x\")]\nasync fn waiting() {}\n\n#[test]\n#[ignore = \"slow\"]\n#[expect(\n    lint,\n)]\nfn slow() {}\n\nfn helper() {}\n// #[test]\nfn commented() {}\n";
+    const TESTS: &str = "#[test]\nfn plain() {}\n\n#[tokio::test(flavor = \"x\")]\nasync fn waiting() {}\n\n#[test]\n#[should_panic]\n#[expect(\n    lint,\n)]\nfn slow() {}\n\nfn helper() {}\n// #[test]\nfn commented() {}\n";
 
     fn found(page: &str) -> usize {
         let files = [

@@ -17,6 +17,8 @@ use tempfile::TempDir;
 use crate::world::{BASE_URL, CONTOSO, MAIL, World, clock_at_start, data, open_ledger};
 
 const DIRECTORY: &str = "COUNTERSIGN_TEST_DIRECTORY";
+/// The test whose process becomes the victim when [`DIRECTORY`] is set.
+const VICTIM: &str = "start::a_first_start_killed_at_any_moment_is_completed_by_the_next";
 
 fn files(directory: &Path) -> Vec<PathBuf> {
     fs::read_dir(directory)
@@ -422,11 +424,8 @@ async fn weak_client_secrets_are_refused() {
     assert_eq!(error.code(), "client_secret_weak");
 }
 
-/// Not a test: the process that the next ones kill. Once it is open, it changes keys for ever.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "is started and killed by another test"]
-async fn child() {
-    let directory = PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
+/// The process that the next tests kill: this program again, in [`VICTIM`]. Once it is open, it changes keys for ever.
+async fn victim(directory: PathBuf) {
     let ledger = open_ledger(&directory);
     let follower = Follower::start(ledger.clone(), clock_at_start()).await;
     let opened = Authority::open(OpenOptions {
@@ -445,7 +444,7 @@ async fn child() {
 
 async fn start_and_kill(directory: &Path, after_ms: u64) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "start::child", "--ignored"])
+        .args(["--exact", VICTIM])
         .env(DIRECTORY, directory)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -485,6 +484,9 @@ async fn check_whole(directory: Arc<TempDir>) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_killed_at_any_moment_is_completed_by_the_next() {
+    if let Some(directory) = std::env::var_os(DIRECTORY) {
+        return victim(directory.into()).await;
+    }
     for round in 0_u64..25 {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         // Twice, so that the recovery is interrupted too.

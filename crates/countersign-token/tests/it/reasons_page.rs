@@ -1,4 +1,4 @@
-//! `docs/reasons.md` is made from the enum.
+//! `docs/reasons.md` is made from the enum: after a change on purpose, `UPDATE=1 cargo test -p countersign-token --test it reasons`.
 
 use std::path::PathBuf;
 
@@ -10,17 +10,21 @@ fn page() -> PathBuf {
 
 #[test]
 fn the_page_has_exactly_the_codes_and_texts_of_the_enum() {
+    if std::env::var_os("UPDATE").is_some() {
+        renew();
+    }
     let text = std::fs::read_to_string(page()).expect("docs/reasons.md");
     assert!(
         text == reasons_markdown(),
-        "run: cargo test -p countersign-token -- --ignored write_reasons_page"
+        "run: UPDATE=1 cargo test -p countersign-token --test it reasons"
     );
 }
 
-#[test]
-#[ignore = "writes docs/reasons.md"]
-#[expect(clippy::disallowed_methods, reason = "a generator of a page, run by hand")]
-fn write_reasons_page() {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a page is made by the test that compares it"
+)]
+fn renew() {
     std::fs::write(page(), reasons_markdown()).unwrap();
 }
 
