@@ -127,10 +127,8 @@ impl Authority {
         let now = self.now();
         let expires_at = expiry(&grant, now, issuer.lifetime_seconds, issuer.lifetime_max_seconds)?;
         let claims = claims(&grant, issuer, now, expires_at)?;
-        let (token, signing_input) = signer.sign(&claims, now, expires_at, issuer.lifetime_max_seconds)?;
+        let (token, fingerprint) = signer.sign(&claims, now, expires_at, issuer.lifetime_max_seconds)?;
         let token = Zeroizing::new(token);
-        let hashed = token.as_bytes().get(..signing_input).unwrap_or_default();
-        let fingerprint = Fingerprint::of_signing_input(hashed);
         let kind = if grant.exchanged.is_some() {
             IssuanceKind::Exchanged
         } else {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_token::{KeyState, SigningWindow};
+use countersign_token::{Fingerprint, KeyState, SigningWindow};
 use tokio::sync::RwLock;
 
 use crate::config::SigningAlgorithm;
@@ -59,14 +59,14 @@ impl Signer {
 
     /// Signs claims, unless the key may not sign now or could not outlive the token.
     ///
-    /// Returns the token and the length of its signing input.
+    /// Returns the token and its fingerprint.
     pub(crate) fn sign(
         &self,
         claims: &[u8],
         issued_at: u64,
         expires_at: u64,
         lifetime_max_seconds: u64,
-    ) -> Result<(String, usize), IssueError> {
+    ) -> Result<(String, Fingerprint), IssueError> {
         self.check(issued_at, expires_at, lifetime_max_seconds)?;
         let payload = claims.len().saturating_mul(4).div_ceil(3);
         let room = self
@@ -77,11 +77,12 @@ impl Signer {
         let mut token = String::with_capacity(room);
         token.push_str(&self.header);
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-        let signing_input = token.len();
+        // The signing input is all there is as yet.
+        let fingerprint = Fingerprint::of_signing_input(token.as_bytes());
         self.key
             .complete(&mut token)
             .map_err(|_| IssueError::SigningFailed)?;
-        Ok((token, signing_input))
+        Ok((token, fingerprint))
     }
 
     /// A gate accepts a key's tokens until `sign_until + lifetime_max`, so a token issued inside the window with a
@@ -166,11 +167,15 @@ mod tests {
 
     #[test]
     fn the_token_needs_no_second_allocation() {
-        let (token, signing_input) = signer(KeyState::Active, None)
+        let (token, fingerprint) = signer(KeyState::Active, None)
             .sign(b"{\"a\":1}", 100, 200, 3_600)
             .unwrap();
         assert_eq!(token.capacity(), token.len());
         assert_eq!(token.matches('.').count(), 2);
-        assert_eq!(token.rfind('.'), Some(signing_input));
+        let (signing_input, _) = token.rsplit_once('.').unwrap();
+        assert_eq!(
+            fingerprint,
+            Fingerprint::of_signing_input(signing_input.as_bytes())
+        );
     }
 }
