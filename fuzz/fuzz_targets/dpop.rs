@@ -26,12 +26,7 @@ fuzz_target!(|data: &[u8]| {
         .unwrap_or_else(|_| RequestUrl::parse("https://mail.example/").expect("a good address"));
     let used = MemoryReplayStore::new(1);
     for method in ["GET", "POST"] {
-        let check = ProofCheck {
-            request: Request::new(method, &url, &used),
-            now: NOW,
-            token: None,
-            key: None,
-        };
+        let check = ProofCheck::new(Request::new(method, &url, &used), NOW);
         if proof.verify(&check).is_ok() {
             let again = proof.verify(&check).expect_err("used twice");
             assert_eq!(again.reason, Reason::ProofReplayed);

@@ -16,19 +16,12 @@ fuzz_target!(|data: &[u8]| {
     ] {
         let issuer = IssuerName::parse(name).expect("a good name");
         for metadata in [KeyMetadata::Declared, KeyMetadata::Assumed] {
-            let context = KeyContext {
-                issuer: &issuer,
-                realm: "r",
-                metadata,
-            };
+            let context = KeyContext::new(&issuer, "r", metadata);
             let Ok(set) = KeySet::parse(data, &context) else {
                 continue;
             };
             let written = set.to_json().to_string();
-            let context = KeyContext {
-                metadata: KeyMetadata::Declared,
-                ..context
-            };
+            let context = KeyContext::new(&issuer, "r", KeyMetadata::Declared);
             let again = KeySet::parse(written.as_bytes(), &context).expect("our own writing");
             assert_eq!(again.to_json(), set.to_json());
             for key in set.keys() {

@@ -20,11 +20,7 @@ const KEYS: &[u8] = br#"{"keys":[
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     let issuer = IssuerName::parse(TEMPLATE).expect("a good name");
-    let context = KeyContext {
-        issuer: &issuer,
-        realm: "r",
-        metadata: KeyMetadata::Assumed,
-    };
+    let context = KeyContext::new(&issuer, "r", KeyMetadata::Assumed);
     let keys = KeySet::parse(KEYS, &context).expect("a good set");
     assert_eq!(keys.len(), 2, "{:?}", keys.refused());
     Registry::new(vec![IssuerRecord::new(issuer, "r", 3_600, keys)]).expect("a good record")
@@ -35,12 +31,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let check = Check {
-        registry: &REGISTRY,
-        resource: &RESOURCE,
-        now: 1_700_000_000,
-        proofs: Proofs::NONE,
-    };
+    let check = Check::new(&REGISTRY, &RESOURCE, 1_700_000_000);
     let parsed = ParsedToken::parse(text);
     let verdict = parsed
         .as_ref()
@@ -60,13 +51,7 @@ fuzz_target!(|data: &[u8]| {
         unverified.email(),
     );
     let audiences = ["https://id.example/token".to_owned()];
-    let policy = assertion::AssertionPolicy {
-        client_id: "client",
-        audiences: &audiences,
-        now: 1_700_000_000,
-        lifetime_max: 300,
-        clock_skew: 30,
-    };
+    let policy = assertion::AssertionPolicy::new("client", &audiences, 1_700_000_000);
     for record in REGISTRY.issuers() {
         assert!(assertion::verify(&token, &record.keys, &policy).is_err());
     }

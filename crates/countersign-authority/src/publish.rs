@@ -85,7 +85,7 @@ pub(crate) fn publish(
             key_sets,
             registries,
         },
-        TrustBundle { number, issuers },
+        TrustBundle::new(number, issuers),
     ))
 }
 
@@ -102,16 +102,15 @@ fn rows_by_issuer<'a>(realm: &Realm, rows: &'a [KeyRow]) -> BTreeMap<&'a str, Ve
 }
 
 fn issuer_record(realm: &Realm, keys: Vec<KeyRecord>) -> IssuerRecord {
-    IssuerRecord {
-        tenants: realm.tenants.clone(),
-        email_domains: realm.email_domains.clone(),
-        ..IssuerRecord::new(
-            realm.issuer.clone(),
-            realm.name.clone(),
-            realm.lifetime_max_seconds,
-            KeySet::new(keys),
-        )
-    }
+    let mut record = IssuerRecord::new(
+        realm.issuer.clone(),
+        realm.name.clone(),
+        realm.lifetime_max_seconds,
+        KeySet::new(keys),
+    );
+    record.tenants.clone_from(&realm.tenants);
+    record.email_domains.clone_from(&realm.email_domains);
+    record
 }
 
 /// The rows as records, read back from their own published form: what we publish is what a strict reader takes.
@@ -120,11 +119,7 @@ fn key_records(issuer: &str, realm: &Realm, rows: &[&KeyRow]) -> Result<Vec<KeyR
     let iss = serde_json::to_string(issuer).map_err(|_| PublishError)?;
     let jwks: Vec<String> = rows.iter().map(|row| jwk(row, &iss)).collect();
     let text = format!(r#"{{"keys":[{}]}}"#, jwks.join(","));
-    let context = KeyContext {
-        issuer: &name,
-        realm: &realm.name,
-        metadata: KeyMetadata::Declared,
-    };
+    let context = KeyContext::new(&name, &realm.name, KeyMetadata::Declared);
     let set = KeySet::parse(text.as_bytes(), &context).map_err(|_| PublishError)?;
     if set.len() == rows.len() {
         Ok(set.keys().cloned().collect())

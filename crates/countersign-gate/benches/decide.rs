@@ -45,16 +45,12 @@ fn bundle(key: &EcdsaKeyPair) -> TrustBundle {
     );
     let set = json!({"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "k", "x": x, "y": y}]});
     let issuer = IssuerName::parse(ISS).unwrap();
-    let context = KeyContext {
-        issuer: &issuer,
-        realm: "enterprise",
-        metadata: KeyMetadata::Assumed,
-    };
+    let context = KeyContext::new(&issuer, "enterprise", KeyMetadata::Assumed);
     let keys = KeySet::parse(set.to_string().as_bytes(), &context).unwrap();
-    TrustBundle {
-        number: 1,
-        issuers: vec![IssuerRecord::new(issuer.clone(), "enterprise", 3600, keys)],
-    }
+    TrustBundle::new(
+        1,
+        vec![IssuerRecord::new(issuer.clone(), "enterprise", 3600, keys)],
+    )
 }
 
 async fn gate(directory: &std::path::Path, key: &EcdsaKeyPair, token: &str) -> Gate {

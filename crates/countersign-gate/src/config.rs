@@ -121,17 +121,14 @@ impl ResourceConfig {
     /// The resource as the token rules take it.
     #[must_use]
     pub fn to_resource(&self) -> countersign_token::Resource {
-        countersign_token::Resource {
-            name: self.name.clone(),
-            audience: self.audience.clone(),
-            realm: self.realm.clone(),
-            tenants: tenant_rule(&self.tenants),
-            scopes: self.scopes.clone(),
-            unverified_email: match self.unverified_email {
-                EmailRule::Refuse => UnverifiedEmail::Refuse,
-                EmailRule::Ignore => UnverifiedEmail::Ignore,
-            },
-        }
+        let mut resource = countersign_token::Resource::new(&self.name, &self.audience, &self.realm);
+        resource.tenants = tenant_rule(&self.tenants);
+        resource.scopes.clone_from(&self.scopes);
+        resource.unverified_email = match self.unverified_email {
+            EmailRule::Refuse => UnverifiedEmail::Refuse,
+            EmailRule::Ignore => UnverifiedEmail::Ignore,
+        };
+        resource
     }
 }
 
@@ -216,17 +213,12 @@ impl ForeignIssuer {
         name: IssuerName,
         keys: countersign_token::KeySet,
     ) -> countersign_token::IssuerRecord {
-        countersign_token::IssuerRecord {
-            issuer: name,
-            realm: self.realm.clone(),
-            token_types: self.token_types.clone(),
-            lifetime_max: self.lifetime_max_seconds,
-            clock_skew: self.clock_skew_seconds,
-            tenants: tenant_rule(&self.tenants),
-            email_domains: std::collections::BTreeMap::new(),
-            email_verified: countersign_token::EmailVerified::Ignore,
-            keys,
-        }
+        let mut record =
+            countersign_token::IssuerRecord::new(name, self.realm.as_str(), self.lifetime_max_seconds, keys);
+        record.token_types.clone_from(&self.token_types);
+        record.clock_skew = self.clock_skew_seconds;
+        record.tenants = tenant_rule(&self.tenants);
+        record
     }
 }
 

@@ -146,11 +146,7 @@ impl ForeignKeys {
             KeyMetadata::Declared => countersign_token::KeyMetadata::Declared,
             KeyMetadata::Assumed => countersign_token::KeyMetadata::Assumed,
         };
-        let context = KeyContext {
-            issuer: &self.name,
-            realm: &self.config.realm,
-            metadata,
-        };
+        let context = KeyContext::new(&self.name, &self.config.realm, metadata);
         let keys = KeySet::parse(json, &context).map_err(|_| FetchError::KeySetMalformed)?;
         if keys.is_empty() {
             Err(FetchError::KeySetEmpty)

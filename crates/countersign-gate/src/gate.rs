@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use axum::http::HeaderMap;
 use countersign_ledger::{Follower, IssuanceKind, Provenance};
-use countersign_token::{Check, KeyState, ParsedToken, Proofs, Reason, Resource, VerifiedToken, dangerous};
+use countersign_token::{Check, KeyState, ParsedToken, Reason, Resource, VerifiedToken, dangerous};
 use tokio::task::AbortHandle;
 
 use crate::bearer::{bearer, query_carries_token};
@@ -212,12 +212,7 @@ impl Inner {
         loop {
             let trust = self.trust.current();
             decision.bundle = trust.bundle;
-            let check = Check {
-                registry: &trust.registry,
-                resource,
-                now,
-                proofs: Proofs::NONE,
-            };
+            let check = Check::new(&trust.registry, resource, now);
             let result = countersign_token::verify(token, &check).map_err(|refusal| refusal.reason);
             let foreign = self.foreign_of(&trust, token);
             if let Some(keys) = foreign

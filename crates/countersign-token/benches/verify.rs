@@ -16,8 +16,8 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_token::{
-    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, Proofs, PublicKey, Registry,
-    Resource, SigningWindow, verify,
+    Algorithm, Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, PublicKey,
+    Registry, Resource, SigningWindow, verify,
 };
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ fn subjects() -> [Subject; 3] {
     [
         Subject {
             name: "ES256",
-            public: PublicKey::from_es256_point(es256.public_key().as_ref()).unwrap(),
+            public: PublicKey::from_ec_point(Algorithm::Es256, es256.public_key().as_ref()).unwrap(),
             algorithm: jsonwebtoken::Algorithm::ES256,
             sign: Box::new(move |m| es256.sign(&SystemRandom::new(), m).unwrap().as_ref().to_vec()),
         },
@@ -59,7 +59,7 @@ fn subjects() -> [Subject; 3] {
         },
         Subject {
             name: "RS256",
-            public: PublicKey::from_rsa(&modulus, &[1, 0, 1]).unwrap(),
+            public: PublicKey::from_rsa(Algorithm::Rs256, &modulus, &[1, 0, 1]).unwrap(),
             algorithm: jsonwebtoken::Algorithm::RS256,
             sign: Box::new(move |m| {
                 let mut signature = vec![0; rs256.public_modulus_len()];
@@ -161,12 +161,7 @@ fn with_check(subject: &Subject, run: impl FnOnce(&Check<'_>)) {
     let record = IssuerRecord::new(issuer, "enterprise", 86_400, KeySet::new(vec![key]));
     let registry = Registry::new(vec![record]).unwrap();
     let resource = Resource::new("mail", AUDIENCE, "enterprise");
-    run(&Check {
-        registry: &registry,
-        resource: &resource,
-        now: now(),
-        proofs: Proofs::NONE,
-    });
+    run(&Check::new(&registry, &resource, now()));
 }
 
 fn theirs(group: &mut BenchmarkGroup<'_, WallTime>, subject: &Subject, token: &str) {

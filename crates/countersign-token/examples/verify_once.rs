@@ -14,8 +14,8 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_token::{
-    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, Proofs, PublicKey, Registry,
-    Resource, SigningWindow, verify,
+    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, PublicKey, Registry, Resource,
+    SigningWindow, verify,
 };
 
 const NOW: u64 = 1_700_000_000;
@@ -47,12 +47,7 @@ fn main() {
     let record = IssuerRecord::new(issuer, "enterprise", 86_400, KeySet::new(vec![key]));
     let registry = Registry::new(vec![record]).unwrap();
     let resource = Resource::new("mail", "https://mail.example", "enterprise");
-    let check = Check {
-        registry: &registry,
-        resource: &resource,
-        now: NOW,
-        proofs: Proofs::NONE,
-    };
+    let check = Check::new(&registry, &resource, NOW);
     for _ in 0..times {
         let parsed = ParsedToken::parse(black_box(&token)).unwrap();
         if is_verified {

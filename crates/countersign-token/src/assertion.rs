@@ -6,6 +6,7 @@ use crate::issuer::IssuerName;
 use crate::jwk;
 use crate::jwks::{JwksError, KeyContext, KeyMetadata, KeySet};
 use crate::jws::select_key;
+use crate::limits::{ASSERTION_LIFETIME_MAX_DEFAULT, CLOCK_SKEW_DEFAULT};
 use crate::reason::{Detail, Reason, Refusal};
 use crate::token::ParsedToken;
 
@@ -17,6 +18,7 @@ const TOKEN_TYPES: &[&str] = &["jwt", "client-authentication+jwt"];
 
 /// What an assertion must say.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct AssertionPolicy<'a> {
     /// The client, which must be issuer and subject of the assertion.
     pub client_id: &'a str,
@@ -24,14 +26,29 @@ pub struct AssertionPolicy<'a> {
     pub audiences: &'a [String],
     /// The time, in unix seconds.
     pub now: u64,
-    /// Longest time from `iat` (or from now, if there is none) to `exp`, in seconds.
+    /// Longest time from `iat` (or from now, if there is none) to `exp`, in seconds; by default
+    /// [`ASSERTION_LIFETIME_MAX_DEFAULT`].
     pub lifetime_max: u64,
-    /// Clock difference that is forgiven, in seconds.
+    /// Clock difference that is forgiven, in seconds; by default [`CLOCK_SKEW_DEFAULT`].
     pub clock_skew: u64,
+}
+
+impl<'a> AssertionPolicy<'a> {
+    /// What an assertion of this client must say, with the defaults.
+    pub const fn new(client_id: &'a str, audiences: &'a [String], now: u64) -> Self {
+        Self {
+            client_id,
+            audiences,
+            now,
+            lifetime_max: ASSERTION_LIFETIME_MAX_DEFAULT,
+            clock_skew: CLOCK_SKEW_DEFAULT,
+        }
+    }
 }
 
 /// A verified assertion. The caller must see to it that `token_id` is used once before `expires_at`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Assertion {
     /// `jti`.
     pub token_id: String,

@@ -24,15 +24,13 @@ use crate::reason::Detail;
 /// // For each request. All values of its `DPoP` header, so that two of them are seen.
 /// let headers = ["eyJ0eXAiOiJkcG9wK2p3dCIsI..."];
 /// let url = RequestUrl::from_parts("https", "mail.example", "/inbox?unread")?;
-/// let proofs = Proofs {
-///     dpop: Some(Dpop { headers: &headers, request: Request::new("GET", &url, &used) }),
-///     certificate: None,
-/// };
-/// # let _ = proofs;
+/// let proofs = Proofs::NONE.with_dpop(Dpop::new(&headers, Request::new("GET", &url, &used)));
+/// assert!(proofs.dpop.is_some() && proofs.certificate.is_none());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct Proofs<'a> {
     /// The DPoP proof, and the request it must have been made for. `None` also where a client says `Bearer`: then a
     /// token that is bound to a key is refused, and a stray proof beside an unbound one is not looked at.
@@ -42,34 +40,47 @@ pub struct Proofs<'a> {
     pub certificate: Option<&'a [u8]>,
 }
 
-impl Proofs<'_> {
+impl<'a> Proofs<'a> {
     /// Nothing: a bearer token.
-    ///
-    /// ```
-    /// assert!(countersign_token::Proofs::NONE.dpop.is_none());
-    /// ```
     pub const NONE: Self = Self {
         dpop: None,
         certificate: None,
     };
+
+    /// The same with a DPoP proof. Only for a token that came under the scheme `DPoP`.
+    #[must_use]
+    pub const fn with_dpop(self, dpop: Dpop<'a>) -> Self {
+        Self {
+            dpop: Some(dpop),
+            ..self
+        }
+    }
+
+    /// The same with the client certificate of the connection, in DER.
+    #[must_use]
+    pub const fn with_certificate(self, der: &'a [u8]) -> Self {
+        Self {
+            certificate: Some(der),
+            ..self
+        }
+    }
 }
 
-/// A DPoP proof as it came.
-///
-/// ```
-/// use countersign_token::Dpop;
-/// use countersign_token::dpop::{ReplayStore, Request, RequestUrl};
-///
-/// fn shown<'a>(headers: &'a [&'a str], url: &'a RequestUrl, used: &'a dyn ReplayStore) -> Dpop<'a> {
-///     Dpop { headers, request: Request::new("GET", url, used) }
-/// }
-/// ```
+/// A DPoP proof as it came; [`Proofs`] shows it in use.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Dpop<'a> {
     /// The values of the request's `DPoP` headers. None is as good as no proof, more than one is refused.
     pub headers: &'a [&'a str],
     /// The request the proof must have been made for.
     pub request: Request<'a>,
+}
+
+impl<'a> Dpop<'a> {
+    /// The values of all `DPoP` headers of a request, and that request.
+    pub const fn new(headers: &'a [&'a str], request: Request<'a>) -> Self {
+        Self { headers, request }
+    }
 }
 
 impl fmt::Debug for Dpop<'_> {

@@ -2,6 +2,8 @@
 //!
 //! And [`verify_signature_alone`]: what a signature proves without the rules for tokens.
 
+use std::fmt;
+
 use crate::claims::Claims;
 use crate::fingerprint::Fingerprint;
 use crate::token::ParsedToken;
@@ -105,5 +107,11 @@ impl<'a> Unverified<'a> {
     /// `act.sub`.
     pub fn actor(self) -> Option<&'a str> {
         self.claims().actor()
+    }
+}
+
+impl fmt::Debug for Unverified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unverified({})", self.fingerprint())
     }
 }

@@ -19,12 +19,7 @@
 //!              4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg";
 //! let used = MemoryReplayStore::new(100_000);
 //! let url = RequestUrl::from_parts("https", "server.example.com", "/token")?;
-//! let check = ProofCheck {
-//!     request: Request::new("POST", &url, &used),
-//!     now: 1_562_262_620,
-//!     token: None,
-//!     key: None,
-//! };
+//! let check = ProofCheck::new(Request::new("POST", &url, &used), 1_562_262_620);
 //! let verified = Proof::parse(proof)?.verify(&check)?;
 //! assert_eq!(verified.key().to_base64url(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
 //!

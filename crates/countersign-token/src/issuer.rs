@@ -117,6 +117,7 @@ impl IssuerTemplate {
 
 /// That an `iss` is covered by an [`IssuerName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IssuerMatch<'t> {
     /// The tenant a template found in the `iss`; none for an exact name.
     pub tenant: Option<&'t str>,
@@ -174,6 +175,7 @@ impl IssuerNameError {
 
 /// Which tenants are let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TenantRule {
     /// All, and tokens that name no tenant.
     #[default]
@@ -193,7 +195,8 @@ impl TenantRule {
 }
 
 /// Everything known of one issuer: what `iss` it signs as, in which realm, how, and with which keys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IssuerRecord {
     /// The `iss` values this record answers for.
     pub issuer: IssuerName,
@@ -247,7 +250,8 @@ impl IssuerRecord {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum EmailVerified {
     /// Nothing: who verified what, and when, the claim does not say.
     #[default]

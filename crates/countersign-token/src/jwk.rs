@@ -85,7 +85,7 @@ pub(crate) fn read_public_key_for(
             let algorithm = algorithm(jwk)?
                 .or(rsa_default)
                 .ok_or(KeyFault::AlgorithmMissing)?;
-            PublicKey::from_rsa_for(algorithm, &component(jwk, "n")?, &component(jwk, "e")?)
+            PublicKey::from_rsa(algorithm, &component(jwk, "n")?, &component(jwk, "e")?)
         }
         ("AKP", _) => {
             let algorithm = algorithm(jwk)?.ok_or(KeyFault::AlgorithmMissing)?;

@@ -12,7 +12,8 @@ use crate::key::KeyRecord;
 use crate::limits::{KEY_SET_BYTES_MAX, KEY_SET_KEYS_MAX};
 
 /// Whether a set's keys must state their own scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum KeyMetadata {
     /// Ours: a key must carry `iss`, `cs_realm`, `cs_state` and `cs_sign_from`; one that does not is refused.
     Declared,
@@ -24,7 +25,8 @@ pub enum KeyMetadata {
 }
 
 /// Whose key set is read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyContext<'a> {
     /// The issuer record's issuer.
     pub issuer: &'a IssuerName,
@@ -34,8 +36,19 @@ pub struct KeyContext<'a> {
     pub metadata: KeyMetadata,
 }
 
+impl<'a> KeyContext<'a> {
+    /// The set of this issuer, in this realm.
+    pub const fn new(issuer: &'a IssuerName, realm: &'a str, metadata: KeyMetadata) -> Self {
+        Self {
+            issuer,
+            realm,
+            metadata,
+        }
+    }
+}
+
 /// The keys of one issuer, by key id, and those that were refused.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySet {
     keys: BTreeMap<String, KeyRecord>,
     refused: Vec<KeyRefusal>,
@@ -149,6 +162,7 @@ impl FromIterator<KeyRecord> for KeySet {
 
 /// A key that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyRefusal {
     /// Its id, where it has a printable one.
     pub key_id: Option<String>,

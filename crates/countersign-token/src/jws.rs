@@ -18,7 +18,7 @@ use crate::reason::{Detail, Reason, Refusal};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let issuer = IssuerName::parse("https://login.example")?;
-/// let context = KeyContext { issuer: &issuer, realm: "demo", metadata: KeyMetadata::Assumed };
+/// let context = KeyContext::new(&issuer, "demo", KeyMetadata::Assumed);
 /// let keys = br#"{"keys":[
 ///     {"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
 /// ]}"#;

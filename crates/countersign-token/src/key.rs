@@ -107,6 +107,8 @@ impl fmt::Display for Algorithm {
 }
 
 /// Where a key is in its life, from the least to the most restrictive.
+///
+/// Exhaustive on purpose: whoever decides by a key's state must decide on each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyState {
     /// Announced, may not sign yet.
@@ -165,7 +167,9 @@ impl fmt::Display for KeyState {
 }
 
 /// When a key was allowed to sign; both ends belong to it. A token's `iat` must lie inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Exhaustive on purpose: a window has two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SigningWindow {
     /// First second, unix time.
     pub sign_from: u64,
@@ -187,10 +191,10 @@ impl SigningWindow {
 }
 
 /// A public key and its scope: issuer, realm, state and signing window. Cloning is cheap.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeyRecord(Arc<Inner>);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct Inner {
     id: String,
     issuer: IssuerName,

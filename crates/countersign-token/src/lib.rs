@@ -34,20 +34,20 @@
 //!
 //! ```
 //! use countersign_token::{
-//!     Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, ParsedToken, Proofs, Registry, Resource, verify,
+//!     Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, ParsedToken, Registry, Resource, verify,
 //! };
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // One record an issuer: what it signs as, in which realm, for how long, and with which keys.
 //! let issuer = IssuerName::parse("https://login.example/{tenantid}/v2.0")?;
-//! let context = KeyContext { issuer: &issuer, realm: "enterprise", metadata: KeyMetadata::Assumed };
+//! let context = KeyContext::new(&issuer, "enterprise", KeyMetadata::Assumed);
 //! let keys = KeySet::parse(br#"{"keys":[]}"#, &context)?;
 //! let registry = Registry::new(vec![IssuerRecord::new(issuer, "enterprise", 3_600, keys)])?;
 //!
 //! // What a token must be good for.
 //! let resource = Resource::new("mail", "https://mail.example", "enterprise");
 //!
-//! let check = Check { registry: &registry, resource: &resource, now: 1_700_000_000, proofs: Proofs::NONE };
+//! let check = Check::new(&registry, &resource, 1_700_000_000);
 //! match ParsedToken::parse("eyJhbGciOiJub25lIn0.e30.").and_then(|token| verify(&token, &check)) {
 //!     Ok(token) => println!("{} of {}", token.subject(), token.issuer()),
 //!     Err(refusal) => assert_eq!(refusal.code(), "algorithm_none"),
@@ -100,8 +100,8 @@ pub use issuer::{
 pub use jwks::{JwksError, KeyContext, KeyFault, KeyMetadata, KeyRefusal, KeySet};
 pub use key::{Algorithm, KeyRecord, KeyState, SigningWindow};
 pub use principal::Principal;
-pub use public_key::{PublicKey, jwk_thumbprint};
-pub use reason::{Detail, Reason, Refusal, reasons_markdown};
+pub use public_key::PublicKey;
+pub use reason::{Detail, Reason, Refusal};
 pub use registry::{Registry, RegistryError};
 pub use resource::{Resource, UnverifiedEmail};
 pub use rules::{RULES, Rule};

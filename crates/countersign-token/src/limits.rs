@@ -25,6 +25,9 @@ pub const KEY_SET_KEYS_MAX: usize = 512;
 /// seconds. Servers keep time by NTP; more would only prolong a stolen token's life.
 pub const CLOCK_SKEW_DEFAULT: u64 = 30;
 
+/// Longest life of a client's assertion unless the policy says otherwise, in seconds. It is made for one request.
+pub const ASSERTION_LIFETIME_MAX_DEFAULT: u64 = 300;
+
 /// Longest address of a request in bytes, for the comparison with a DPoP proof's `htu`.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
 

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::base64url;
 use crate::curve25519;
 use crate::fingerprint::Thumbprint;
+use crate::jwk;
 use crate::jwks::KeyFault;
 use crate::key::Algorithm;
 use crate::weak_key;
@@ -50,9 +51,10 @@ enum Components {
 }
 
 impl PublicKey {
-    /// An ES256 key from an uncompressed point: `0x04 || x || y`, 65 bytes.
-    pub fn from_es256_point(point: &[u8]) -> Result<Self, KeyFault> {
-        Self::from_ec_point(Algorithm::Es256, point)
+    /// A key from its JWK, for example a client's `jwk`: the same keys are taken as from a key set, and the others
+    /// refused for the same reasons. An RSA key without `alg` is for RS256.
+    pub fn from_jwk(jwk: &Value) -> Result<Self, KeyFault> {
+        jwk::read_public_key(jwk)
     }
 
     /// An ES256, ES384 or ES512 key from an uncompressed point of its curve: `0x04 || x || y`, both coordinates in full
@@ -89,14 +91,9 @@ impl PublicKey {
         Self::new(Algorithm::EdDsa, components, parsed)
     }
 
-    /// An RS256 key from modulus and exponent, big-endian without leading zeros.
-    pub fn from_rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyFault> {
-        Self::from_rsa_for(Algorithm::Rs256, modulus, exponent)
-    }
-
     /// A key for one of RS256, RS384, RS512, PS256, PS384 and PS512 from modulus and exponent, big-endian without
     /// leading zeros. With PSS the salt is as long as the hash (RFC 7518 §3.5), and no other length verifies.
-    pub fn from_rsa_for(algorithm: Algorithm, modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyFault> {
+    pub fn from_rsa(algorithm: Algorithm, modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyFault> {
         let verifier = rsa_parameters(algorithm).ok_or(KeyFault::AlgorithmUnsupported)?;
         weak_key::check_modulus(modulus)?;
         weak_key::check_exponent(exponent)?;
@@ -173,17 +170,19 @@ impl PublicKey {
     }
 }
 
+/// Two are equal if they are the same key, used with the same algorithm.
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0.algorithm, self.0.thumbprint) == (other.0.algorithm, other.0.thumbprint)
+    }
+}
+
+impl Eq for PublicKey {}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({} {})", self.algorithm(), self.0.thumbprint)
     }
-}
-
-/// RFC 7638 thumbprint of a public key in JWK form, for example a client's `jwk`.
-///
-/// Takes the same keys as a key set does and refuses the others with the same reasons.
-pub fn jwk_thumbprint(jwk: &Value) -> Result<Thumbprint, KeyFault> {
-    crate::jwk::read_public_key(jwk).map(|key| key.thumbprint())
 }
 
 impl Components {

@@ -1,7 +1,6 @@
 //! Reason codes: the one list of why a request is refused, for the token's own rules and for the gate's.
 
 use std::fmt;
-use std::fmt::Write as _;
 
 macro_rules! reasons {
     ($($variant:ident $code:literal $meaning:literal $cause:literal $remedy:literal;)*) => {
@@ -352,32 +351,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The page `docs/reasons.md`; a test compares the file with it.
-pub fn reasons_markdown() -> String {
-    let mut page = String::from(
-        "# Reason codes\n\n\
-         Every refusal has exactly one reason: the first rule, in this order, that does not hold.\n\
-         The codes are stable: scripts and alerts may rely on them. They stand in the decision log, in the output of\n\
-         `countersign verify` and in this list, never in an answer to the sender of a token.\n\n\
-         This page is made from `crates/countersign-token/src/reason.rs` by\n\
-         `UPDATE=1 cargo test -p countersign-token --test it reasons`.\n",
-    );
-    for reason in Reason::ALL {
-        // Writing to a `String` cannot fail.
-        let _ = write!(
-            page,
-            "\n## `{}`\n\n{}\n\n- **Cause**: {}\n- **Remedy**: {}\n",
-            reason.as_str(),
-            reason.meaning(),
-            reason.cause(),
-            reason.remedy()
-        );
-    }
-    page
-}
-
 /// What is known beyond the reason. Never holds a part of the token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Detail {
     /// A fixed text.
@@ -426,8 +401,9 @@ impl fmt::Display for Detail {
 }
 
 /// That a token is refused: the first rule that does not hold.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}: {detail}")]
+#[non_exhaustive]
 pub struct Refusal {
     /// Which rule.
     pub reason: Reason,

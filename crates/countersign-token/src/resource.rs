@@ -3,7 +3,8 @@
 use crate::issuer::TenantRule;
 
 /// Something that is protected.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Resource {
     /// Its name, for logs.
     pub name: String,
@@ -37,7 +38,8 @@ impl Resource {
 ///
 /// Anyone can set any address in a tenant of his own. A resource that takes the address for the person lets him in as
 /// somebody else (nOAuth). Identity is `iss` and `sub`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum UnverifiedEmail {
     /// Refuse the token.
     #[default]

@@ -1,6 +1,8 @@
 //! The rules: one list, in the order in which they are checked. Adding a rule is adding one item here, its reason in
 //! `reason.rs` and its cases in the tests.
 
+use std::fmt;
+
 use crate::confirmation;
 use crate::dpop::{Proof, ProofCheck};
 use crate::email;
@@ -17,6 +19,12 @@ pub struct Rule {
     /// What must hold, in a few words.
     pub text: &'static str,
     pub(crate) test: Test,
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rule({}: {})", self.reason, self.text)
+    }
 }
 
 /// How a rule is checked.

@@ -17,6 +17,7 @@ use crate::token::{Frame, ParsedToken, RawToken, Reading, Thoroughness};
 
 /// What a token is checked against.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Check<'a> {
     /// The trusted issuers.
     pub registry: &'a Registry,
@@ -26,6 +27,24 @@ pub struct Check<'a> {
     pub now: u64,
     /// What came beside the token; [`Proofs::NONE`] if it came alone, as a bearer token does.
     pub proofs: Proofs<'a>,
+}
+
+impl<'a> Check<'a> {
+    /// A check for a token that came alone: one that is bound to a key or a certificate is refused.
+    pub const fn new(registry: &'a Registry, resource: &'a Resource, now: u64) -> Self {
+        Self {
+            registry,
+            resource,
+            now,
+            proofs: Proofs::NONE,
+        }
+    }
+
+    /// The same with what came beside the token.
+    #[must_use]
+    pub const fn with_proofs(self, proofs: Proofs<'a>) -> Self {
+        Self { proofs, ..self }
+    }
 }
 
 /// Checks every rule and stops at the first that does not hold.
@@ -141,7 +160,10 @@ impl VerifiedToken {
     /// fn prove(
     ///     token: &VerifiedToken, digest: TokenDigest, header: &str, request: Request<'_>, now: u64,
     /// ) -> Result<VerifiedProof, Refusal> {
-    ///     let check = ProofCheck { request, now, token: Some(digest), key: token.bound_key() };
+    ///     let mut check = ProofCheck::new(request, now);
+    ///     if let Some(key) = token.bound_key() {
+    ///         check = check.beside(digest, key);
+    ///     }
     ///     Proof::parse(header)?.verify(&check)
     /// }
     /// ```
@@ -241,7 +263,8 @@ impl fmt::Debug for VerifiedToken {
 }
 
 /// Every rule with what came of it, and the decision.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Explanation {
     /// One step a rule, in order.
     pub steps: Vec<Step>,
@@ -250,7 +273,8 @@ pub struct Explanation {
 }
 
 /// One rule, as it went.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// The reason code a failure would have.
     pub reason: Reason,
@@ -262,8 +286,8 @@ pub struct Step {
     pub detail: String,
 }
 
-/// What came of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What came of a rule. Exhaustive on purpose: there is no fourth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It holds.
     Passed,

@@ -115,11 +115,7 @@ fn record(
         countersign_gate::config::KeyMetadata::Declared => KeyMetadata::Declared,
         countersign_gate::config::KeyMetadata::Assumed => KeyMetadata::Assumed,
     };
-    let context = KeyContext {
-        issuer: &name,
-        realm: &issuer.realm,
-        metadata,
-    };
+    let context = KeyContext::new(&name, &issuer.realm, metadata);
     let keys = KeySet::parse(&json, &context)
         .map_err(|error| (format!("{}: {error}", file.display()), "save the key set again"))?;
     if keys.is_empty() {

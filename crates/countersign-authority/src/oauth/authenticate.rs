@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_token::assertion::{self, AssertionPolicy};
 use countersign_token::dangerous::Unverified;
-use countersign_token::limits::CLOCK_SKEW_DEFAULT;
 use countersign_token::{ParsedToken, Reason};
 use zeroize::Zeroizing;
 
@@ -108,16 +107,12 @@ async fn by_assertion(endpoint: &Endpoint, form: &Form) -> Result<Arc<Client>, T
     let client = client(endpoint, id)?;
     let keys = client.keys().ok_or(TokenError::ClientRefused)?;
     let now = endpoint.authority.now();
-    let policy = AssertionPolicy {
-        client_id: &client.id,
-        audiences: &[
-            endpoint.issuer.url.clone(),
-            endpoint.documents.token_endpoint.clone(),
-        ],
-        now,
-        lifetime_max: ASSERTION_LIFETIME_MAX_SECONDS,
-        clock_skew: CLOCK_SKEW_DEFAULT,
-    };
+    let audiences = [
+        endpoint.issuer.url.clone(),
+        endpoint.documents.token_endpoint.clone(),
+    ];
+    let mut policy = AssertionPolicy::new(&client.id, &audiences, now);
+    policy.lifetime_max = ASSERTION_LIFETIME_MAX_SECONDS;
     let verified = assertion::verify(&token, keys, &policy).map_err(|refusal| refused(refusal.reason))?;
     // Whoever else it is addressed to receives it too and could show it here, while we have not seen it.
     let mut audience = Unverified::of(&token).audience();

@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use countersign_ledger::Provenance;
-use countersign_token::{Check, Fingerprint, ParsedToken, Proofs, Reason, Resource, UnverifiedEmail, verify};
+use countersign_token::{Check, Fingerprint, ParsedToken, Reason, Resource, UnverifiedEmail, verify};
 use serde::Serialize;
 
 use super::Endpoint;
@@ -235,17 +235,10 @@ async fn examine(
     };
     // Any tenant of the realm: the policy has a rule of its own for a foreign one, which the log then names.
     // E-mail addresses are neither looked at nor handed down.
-    let resource = Resource {
-        unverified_email: UnverifiedEmail::Ignore,
-        ..Resource::new("exchange", own, &issuer.realm)
-    };
+    let mut resource = Resource::new("exchange", own, &issuer.realm);
+    resource.unverified_email = UnverifiedEmail::Ignore;
     let fingerprint = token.fingerprint();
-    let check = Check {
-        registry: &registry,
-        resource: &resource,
-        now,
-        proofs: Proofs::NONE,
-    };
+    let check = Check::new(&registry, &resource, now);
     let verified = match verify(&token, &check) {
         Ok(verified) => verified,
         Err(refusal) => return (Some(fingerprint), Err(refusal.reason)),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use countersign_authority::{Authority, Config, OpenError, OpenOptions};
 use countersign_ledger::{Follower, Ledger, NoteSigner, OpenError as OpenLedgerError, Options};
-use countersign_token::{Check, ParsedToken, Proofs, Registry, Resource, VerifiedToken, verify};
+use countersign_token::{Check, ParsedToken, Registry, Resource, VerifiedToken, verify};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -176,12 +176,7 @@ impl World {
         let bundle = self.authority.trust().borrow().clone();
         let registry = Registry::new(bundle.issuers.clone()).unwrap();
         let resource = Resource::new("resource", audience, realm);
-        let check = Check {
-            registry: &registry,
-            resource: &resource,
-            now: self.now(),
-            proofs: Proofs::NONE,
-        };
+        let check = Check::new(&registry, &resource, self.now());
         verify(&ParsedToken::parse(token).unwrap(), &check).unwrap()
     }
 
@@ -190,12 +185,7 @@ impl World {
         let bundle = self.authority.trust().borrow().clone();
         let registry = Registry::new(bundle.issuers.clone()).unwrap();
         let resource = Resource::new("resource", audience, realm);
-        let check = Check {
-            registry: &registry,
-            resource: &resource,
-            now: self.now(),
-            proofs: Proofs::NONE,
-        };
+        let check = Check::new(&registry, &resource, self.now());
         verify(&ParsedToken::parse(token).unwrap(), &check)
             .err()
             .map(|refusal| refusal.reason.as_str())

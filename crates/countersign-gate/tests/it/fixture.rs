@@ -64,11 +64,7 @@ impl Issuer {
     pub(crate) fn record(&self, state: &str) -> IssuerRecord {
         let issuer = IssuerName::parse(&self.iss).unwrap();
         let json = json!({"keys": [self.declared_jwk(state)]}).to_string();
-        let context = KeyContext {
-            issuer: &issuer,
-            realm: &self.realm,
-            metadata: KeyMetadata::Declared,
-        };
+        let context = KeyContext::new(&issuer, &self.realm, KeyMetadata::Declared);
         let keys = KeySet::parse(json.as_bytes(), &context).unwrap();
         assert!(keys.refused().is_empty(), "{:?}", keys.refused());
         IssuerRecord::new(issuer.clone(), self.realm.clone(), 3600, keys)
@@ -172,10 +168,7 @@ impl Stack {
     ) -> Self {
         let clock_ms = Arc::new(AtomicU64::new(NOW * 1000 + 250));
         let issuer = Issuer::new(ISS, "enterprise");
-        let (bundle, receiver) = watch::channel(Arc::new(TrustBundle {
-            number: 7,
-            issuers: vec![issuer.record("active")],
-        }));
+        let (bundle, receiver) = watch::channel(Arc::new(TrustBundle::new(7, vec![issuer.record("active")])));
         let log = directory.path().join(&config.decision_log);
         let clock = Arc::clone(&clock_ms);
         let gate = Gate::start(GateOptions {

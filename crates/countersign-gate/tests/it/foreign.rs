@@ -224,7 +224,7 @@ async fn a_key_rotated_in_under_an_id_another_issuer_uses_is_found() {
     // And a key that really is another issuer's stays the alarm, at the cost of no fetch before the cool-down is over.
     let other = Issuer::new("https://other.example", "enterprise");
     let issuers = vec![stack.issuer.record("active"), other.record("active")];
-    let bundle = countersign_token::TrustBundle { number: 8, issuers };
+    let bundle = countersign_token::TrustBundle::new(8, issuers);
     stack.bundle.send_replace(std::sync::Arc::new(bundle));
     let crossing = other.token(&json!({"iss": provider.url}));
     for _ in 0..10 {
@@ -330,7 +330,7 @@ async fn a_bundle_that_names_a_configured_issuer_wins() {
     let (provider, issuer, stack) = trusted(&json!({})).await;
     settled(&stack).await;
     let issuers = vec![stack.issuer.record("active"), issuer.record("revoked")];
-    let bundle = countersign_token::TrustBundle { number: 8, issuers };
+    let bundle = countersign_token::TrustBundle::new(8, issuers);
     stack.bundle.send_replace(std::sync::Arc::new(bundle));
     stack
         .check("mail", &issuer.token(&json!({})), 401, Some("key_revoked"))

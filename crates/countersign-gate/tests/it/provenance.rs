@@ -54,9 +54,7 @@ async fn a_token_issued_as_something_else_was_never_issued_as_access() {
 async fn a_suspect_key_needs_the_record_in_every_mode() {
     let stack = Stack::start(config()).await;
     let issuers = vec![stack.issuer.record("suspect")];
-    stack
-        .bundle
-        .send_replace(Arc::new(TrustBundle { number: 8, issuers }));
+    stack.bundle.send_replace(Arc::new(TrustBundle::new(8, issuers)));
     let issued = stack.issuer.token(&json!({"jti": "issued"}));
     stack.record(&issued, IssuanceKind::Access).await;
     let forged = stack.issuer.token(&json!({"jti": "forged"}));
@@ -111,17 +109,11 @@ async fn a_revocation_counts_from_the_moment_it_is_published() {
     let stack = Stack::start(config()).await;
     let token = stack.issuer.token(&json!({}));
     stack.check("unasked", &token, 200, None).await;
-    let revoked = TrustBundle {
-        number: 8,
-        issuers: vec![stack.issuer.record("revoked")],
-    };
+    let revoked = TrustBundle::new(8, vec![stack.issuer.record("revoked")]);
     stack.bundle.send_replace(Arc::new(revoked));
     stack.check("unasked", &token, 401, Some("key_revoked")).await;
     // An older bundle played back undoes nothing.
-    let older = TrustBundle {
-        number: 7,
-        issuers: vec![stack.issuer.record("active")],
-    };
+    let older = TrustBundle::new(7, vec![stack.issuer.record("active")]);
     stack.bundle.send_replace(Arc::new(older));
     let line = stack.check("unasked", &token, 401, Some("key_revoked")).await;
     assert_eq!(line["bundle"], 8);
@@ -133,9 +125,7 @@ async fn a_revocation_outlives_the_authority() {
     let token = stack.issuer.token(&json!({}));
     let other = Issuer::new("https://other.example", "enterprise");
     let issuers = vec![stack.issuer.record("revoked"), other.record("active")];
-    stack
-        .bundle
-        .send_replace(Arc::new(TrustBundle { number: 8, issuers }));
+    stack.bundle.send_replace(Arc::new(TrustBundle::new(8, issuers)));
     // The authority goes, and with it the channel. Nobody asked since it published.
     drop(std::mem::replace(
         &mut stack.bundle,
@@ -171,7 +161,7 @@ async fn no_request_sees_trust_older_than_what_was_published_before_it() {
         let issuers = vec![stack.issuer.record(state)];
         stack
             .bundle
-            .send_replace(Arc::new(TrustBundle { number, issuers }));
+            .send_replace(Arc::new(TrustBundle::new(number, issuers)));
         let response = stack.ask("unasked", &token).await;
         assert_eq!(response.status().as_u16(), status, "bundle {number}");
     }
@@ -183,9 +173,7 @@ async fn a_key_of_another_realm_is_the_alarm() {
     let stack = Stack::start(config()).await;
     let consumer = Issuer::new("https://consumer.example", "consumer");
     let issuers = vec![stack.issuer.record("active"), consumer.record("active")];
-    stack
-        .bundle
-        .send_replace(Arc::new(TrustBundle { number: 8, issuers }));
+    stack.bundle.send_replace(Arc::new(TrustBundle::new(8, issuers)));
     let crossing = consumer.token(&json!({"iss": stack.issuer.iss}));
     let line = stack
         .check("mail", &crossing, 401, Some("key_realm_mismatch"))
@@ -250,10 +238,7 @@ async fn a_key_revoked_while_the_ledger_is_asked_admits_nothing() {
         while follower.barrier_reads() == 0 {
             tokio::task::yield_now().await;
         }
-        let revoked = TrustBundle {
-            number: 8,
-            issuers: vec![stack.issuer.record("revoked")],
-        };
+        let revoked = TrustBundle::new(8, vec![stack.issuer.record("revoked")]);
         stack.bundle.send_replace(Arc::new(revoked));
         allowed.add_permits(10);
     };

@@ -47,6 +47,7 @@ pub struct Proof {
 
 /// The request a proof must have been made for, and how strictly that is seen.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Request<'a> {
     /// The method, compared byte by byte: `GET`.
     pub method: &'a str,
@@ -74,12 +75,13 @@ impl<'a> Request<'a> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let used = MemoryReplayStore::new(100_000);
     /// let url = RequestUrl::parse("https://mail.example/inbox")?;
-    /// let request = Request { age_max: 30, nonces: Some(&["n-2", "n-1"]), ..Request::new("GET", &url, &used) };
-    /// # let _ = request;
+    /// let mut request = Request::new("GET", &url, &used);
+    /// request.age_max = 30;
+    /// request.nonces = Some(&["n-2", "n-1"]);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn new(method: &'a str, url: &'a RequestUrl, replay: &'a dyn ReplayStore) -> Self {
+    pub const fn new(method: &'a str, url: &'a RequestUrl, replay: &'a dyn ReplayStore) -> Self {
         Self {
             method,
             url,
@@ -115,24 +117,22 @@ impl fmt::Debug for Request<'_> {
 /// What a proof is checked against. Beside a token, [`verify`](crate::verify()) makes one by itself.
 ///
 /// ```
-/// use countersign_token::TokenDigest;
 /// use countersign_token::dpop::{MemoryReplayStore, ProofCheck, Request, RequestUrl};
+/// use countersign_token::{Thumbprint, TokenDigest};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let used = MemoryReplayStore::new(100_000);
 /// let url = RequestUrl::parse("https://mail.example/inbox")?;
-/// // For a token that is no JWT and whose binding was looked up.
-/// let check = ProofCheck {
-///     request: Request::new("GET", &url, &used),
-///     now: 1_700_000_000,
-///     token: Some(TokenDigest::of("opaque-token")),
-///     key: None,
-/// };
-/// # let _ = check;
+/// // For a token that is no JWT: what it is bound to was asked from the issuer.
+/// let key = Thumbprint::from_base64url("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I").ok_or("no thumbprint")?;
+/// let check = ProofCheck::new(Request::new("GET", &url, &used), 1_700_000_000)
+///     .beside(TokenDigest::of("opaque-token"), key);
+/// assert_eq!(check.key, Some(key));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ProofCheck<'a> {
     /// The request.
     pub request: Request<'a>,
@@ -142,6 +142,28 @@ pub struct ProofCheck<'a> {
     pub token: Option<TokenDigest>,
     /// The key the token is bound to (`cnf.jkt`); `None` where the token is yet to be issued.
     pub key: Option<Thumbprint>,
+}
+
+impl<'a> ProofCheck<'a> {
+    /// For a token endpoint, where there is no token yet.
+    pub const fn new(request: Request<'a>, now: u64) -> Self {
+        Self {
+            request,
+            now,
+            token: None,
+            key: None,
+        }
+    }
+
+    /// For a proof beside a token: which token, and the key that it is bound to.
+    #[must_use]
+    pub const fn beside(self, token: TokenDigest, key: Thumbprint) -> Self {
+        Self {
+            token: Some(token),
+            key: Some(key),
+            ..self
+        }
+    }
 }
 
 /// A proof for which every rule holds. [`Proof::verify`] makes it.

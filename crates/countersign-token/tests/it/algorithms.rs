@@ -14,7 +14,7 @@ use countersign_token::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{FOREIGN, World, claims, encode, verify_both};
+use crate::world::{FOREIGN, NOW, World, claims, encode, verify_both};
 
 type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 type Spoil<'a> = &'a dyn Fn(&mut Vec<u8>);
@@ -33,7 +33,7 @@ fn rsa(algorithm: Algorithm, encoding: &'static dyn RsaEncoding) -> (PublicKey, 
         n.big_endian_without_leading_zero(),
         e.big_endian_without_leading_zero(),
     );
-    let public = PublicKey::from_rsa_for(algorithm, n, e).unwrap();
+    let public = PublicKey::from_rsa(algorithm, n, e).unwrap();
     let sign = move |text: &[u8]| {
         let mut signature = vec![0; pair.public_modulus_len()];
         pair.sign(encoding, &SystemRandom::new(), text, &mut signature)
@@ -92,10 +92,7 @@ fn a_token_of_each_algorithm_is_verified_and_no_other_name_will_do() {
         );
         let keys = KeySet::new(vec![key.clone()]);
         let registry = Registry::new(vec![IssuerRecord::new(issuer, "enterprise", 3_600, keys)]).unwrap();
-        let check = Check {
-            registry: &registry,
-            ..world.check()
-        };
+        let check = Check::new(&registry, &world.resource, NOW);
         let code = |alg: &str, spoil: Spoil<'_>| {
             let header = json!({ "alg": alg, "typ": "at+jwt", "kid": key.id() });
             let mut claims = claims();

@@ -28,13 +28,7 @@ fn assertion() -> (Value, Value) {
 
 fn code(token: &str, keys: &KeySet) -> &'static str {
     let audiences = ["https://id.example/consumer".to_owned(), ENDPOINT.to_owned()];
-    let policy = AssertionPolicy {
-        client_id: CLIENT,
-        audiences: &audiences,
-        now: NOW,
-        lifetime_max: 300,
-        clock_skew: 30,
-    };
+    let policy = AssertionPolicy::new(CLIENT, &audiences, NOW);
     match ParsedToken::parse(token).and_then(|token| verify(&token, keys, &policy)) {
         Err(refusal) => refusal.code(),
         Ok(assertion) => {

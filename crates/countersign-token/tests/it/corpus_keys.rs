@@ -6,7 +6,8 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding,
 };
 use countersign_token::{
-    IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, PublicKey, Registry, Resource, SigningWindow,
+    Algorithm, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, PublicKey, Registry, Resource,
+    SigningWindow,
 };
 use serde_json::{Value, json};
 
@@ -83,14 +84,14 @@ fn k04_a_signature_of_another_curve_is_none() {
     let signature = pair.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
     check_signature(&world, "K04", &input, signature.as_ref());
     check_signature(&world, "K04 cut to size", &input, &signature.as_ref()[..64]);
-    assert!(PublicKey::from_es256_point(pair.public_key().as_ref()).is_err());
+    assert!(PublicKey::from_ec_point(Algorithm::Es256, pair.public_key().as_ref()).is_err());
     for point in [
         vec![0],
         vec![4],
         [vec![4], vec![0; 64]].concat(),
         [vec![4], vec![0xff; 64]].concat(),
     ] {
-        assert!(PublicKey::from_es256_point(&point).is_err(), "K09");
+        assert!(PublicKey::from_ec_point(Algorithm::Es256, &point).is_err(), "K09");
     }
 }
 
@@ -119,12 +120,7 @@ fn namesakes() -> (Registry, [Signer; 2]) {
 fn k07_k11_a_key_id_is_looked_for_under_its_issuer_only() {
     let (registry, signers) = namesakes();
     let resource = Resource::new("mail", AUDIENCE, "r");
-    let check = countersign_token::Check {
-        registry: &registry,
-        resource: &resource,
-        now: NOW,
-        proofs: countersign_token::Proofs::NONE,
-    };
+    let check = countersign_token::Check::new(&registry, &resource, NOW);
     for (signer, iss, code) in [
         (0, "https://a.example", "admitted"),
         (1, "https://b.example", "admitted"),

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use countersign_token::dpop::{MemoryReplayStore, Proof, ProofCheck, Request, RequestUrl};
 use countersign_token::{
-    Algorithm, Check, Dpop, Outcome, ParsedToken, Proofs, Reason, Thumbprint, TokenDigest, explain, verify,
+    Algorithm, Dpop, Outcome, ParsedToken, Proofs, Reason, Thumbprint, TokenDigest, explain, verify,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -58,14 +58,8 @@ fn judge_request(token: &str, headers: &[&str], edit: impl Fn(&mut Request<'_>))
         let used = MemoryReplayStore::new(10);
         let mut request = Request::new(METHOD, &url, &used);
         edit(&mut request);
-        let proofs = Proofs {
-            dpop: Some(Dpop { headers, request }),
-            certificate: None,
-        };
-        let check = Check {
-            proofs,
-            ..WORLD.check()
-        };
+        let proofs = Proofs::NONE.with_dpop(Dpop::new(headers, request));
+        let check = WORLD.check().with_proofs(proofs);
         if !by_explaining {
             return verify(&parsed, &check).map_or_else(|refusal| refusal.code(), |_| "admitted");
         }
@@ -377,17 +371,11 @@ fn d06_a_proof_is_young_and_used_once() {
     );
     let parsed = ParsedToken::parse(&token).unwrap();
     let send = |proof: &str, now: u64| {
-        let check = Check {
-            now,
-            proofs: Proofs {
-                dpop: Some(Dpop {
-                    headers: &[proof],
-                    request: Request::new(METHOD, &url, &used),
-                }),
-                certificate: None,
-            },
-            ..WORLD.check()
-        };
+        let (headers, request) = ([proof], Request::new(METHOD, &url, &used));
+        let mut check = WORLD
+            .check()
+            .with_proofs(Proofs::NONE.with_dpop(Dpop::new(&headers, request)));
+        check.now = now;
         verify(&parsed, &check).map_or_else(|refusal| refusal.code(), |_| "admitted")
     };
     let wrong = proof(&token, |_, c| c["htm"] = json!("POST"));
@@ -418,16 +406,10 @@ fn a_store_that_cannot_remember_lets_nothing_through() {
         RequestUrl::parse(URL).unwrap(),
         MemoryReplayStore::new(0),
     );
-    let check = Check {
-        proofs: Proofs {
-            dpop: Some(Dpop {
-                headers: &[&proof(&token, |_, _| {})],
-                request: Request::new(METHOD, &url, &full),
-            }),
-            certificate: None,
-        },
-        ..WORLD.check()
-    };
+    let proof = proof(&token, |_, _| {});
+    let headers = [proof.as_str()];
+    let proofs = Proofs::NONE.with_dpop(Dpop::new(&headers, Request::new(METHOD, &url, &full)));
+    let check = WORLD.check().with_proofs(proofs);
     let refusal = verify(&ParsedToken::parse(&token).unwrap(), &check).unwrap_err();
     assert_eq!(refusal.reason, Reason::ProofReplayed);
 }
@@ -562,51 +544,36 @@ fn the_examples_of_the_rfc() {
         OptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA";
     let used = MemoryReplayStore::new(10);
     let url = RequestUrl::from_parts("https", "resource.example.org", "/protectedresource").unwrap();
-    let key = Thumbprint::from_base64url("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
-    let check = ProofCheck {
-        request: Request::new("GET", &url, &used),
-        now: 1_562_262_618,
-        token: Some(TokenDigest::of(TOKEN)),
-        key,
-    };
+    let key = Thumbprint::from_base64url("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I").unwrap();
+    let (get, post) = (
+        Request::new("GET", &url, &used),
+        Request::new("POST", &url, &used),
+    );
+    let (now, token) = (1_562_262_618, TokenDigest::of(TOKEN));
+    let check = ProofCheck::new(get, now).beside(token, key);
     let proof = Proof::parse(PROOF).unwrap();
     for (wrong, reason) in [
         (
-            ProofCheck {
-                now: 1_562_263_000,
-                ..check
-            },
+            ProofCheck::new(get, 1_562_263_000).beside(token, key),
             Reason::ProofOutsideWindow,
         ),
         (
-            ProofCheck {
-                token: Some(TokenDigest::of("other")),
-                ..check
-            },
+            check.beside(TokenDigest::of("other"), key),
             Reason::ProofTokenMismatch,
         ),
         (
-            ProofCheck {
-                key: Some(Thumbprint::from_bytes([0; 32])),
-                ..check
-            },
+            check.beside(token, Thumbprint::from_bytes([0; 32])),
             Reason::ProofKeyMismatch,
         ),
         (
-            ProofCheck {
-                request: Request {
-                    method: "POST",
-                    ..check.request
-                },
-                ..check
-            },
+            ProofCheck::new(post, now).beside(token, key),
             Reason::ProofMethodMismatch,
         ),
     ] {
         assert_eq!(proof.verify(&wrong).unwrap_err().reason, reason);
     }
     let verified = proof.verify(&check).unwrap();
-    assert_eq!((Some(verified.key()), verified.issued_at()), (key, 1_562_262_618));
+    assert_eq!((verified.key(), verified.issued_at()), (key, now));
     assert_eq!(proof.verify(&check).unwrap_err().reason, Reason::ProofReplayed);
 }
 
@@ -616,12 +583,8 @@ fn every_change_of_one_bit_is_refused() {
         let token = bound_to(&signer);
         let proof = signer.token(&header(&signer), &claims(&token));
         let (url, used) = (RequestUrl::parse(URL).unwrap(), MemoryReplayStore::new(1));
-        let check = ProofCheck {
-            request: Request::new(METHOD, &url, &used),
-            now: NOW,
-            token: Some(TokenDigest::of(&token)),
-            key: Some(signer.public().thumbprint()),
-        };
+        let check = ProofCheck::new(Request::new(METHOD, &url, &used), NOW)
+            .beside(TokenDigest::of(&token), signer.public().thumbprint());
         let judge = |text: &str| Proof::parse(text).and_then(|proof| proof.verify(&check));
         for at in 0..proof.len() * 8 {
             let mut changed = proof.clone().into_bytes();
@@ -649,20 +612,11 @@ fn what_is_printed_holds_no_secret() {
         RequestUrl::parse(URL).unwrap(),
         MemoryReplayStore::new(1),
     );
-    let proofs = Proofs {
-        dpop: Some(Dpop {
-            headers: &[&proof],
-            request: Request {
-                nonces: Some(&["secret-nonce"]),
-                ..Request::new(METHOD, &url, &used)
-            },
-        }),
-        certificate: None,
-    };
-    let check = Check {
-        proofs,
-        ..WORLD.check()
-    };
+    let mut request = Request::new(METHOD, &url, &used);
+    request.nonces = Some(&["secret-nonce"]);
+    let headers = [proof.as_str()];
+    let proofs = Proofs::NONE.with_dpop(Dpop::new(&headers, request));
+    let check = WORLD.check().with_proofs(proofs);
     let printed = format!("{check:?} {:?}", Proof::parse(&proof).unwrap());
     assert!(
         !printed.contains("secret-nonce") && !printed.contains("eyJ"),
@@ -693,7 +647,7 @@ proptest! {
                 &json!({ "jti": "1", "htm": "GET", "htu": urls.1, "iat": NOW }),
             );
             let used = MemoryReplayStore::new(1);
-            let check = ProofCheck { request: Request::new("GET", &ours, &used), now: NOW, token: None, key: None };
+            let check = ProofCheck::new(Request::new("GET", &ours, &used), NOW);
             let verdict = Proof::parse(&proof).and_then(|proof| proof.verify(&check));
             prop_assert_eq!(verdict.is_ok(), ours == theirs);
         }

@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{
 };
 use countersign_token::{
     Algorithm, IssuerName, KeyContext, KeyFault, KeyMetadata, KeyRecord, KeySet, KeyState, PublicKey,
-    SigningWindow, jwk_thumbprint,
+    SigningWindow,
 };
 use serde_json::{Value, json};
 
@@ -19,11 +19,7 @@ fn parse(keys: &[Value], issuer: &str, metadata: KeyMetadata) -> KeySet {
     } else {
         "enterprise"
     };
-    let context = KeyContext {
-        issuer: &issuer,
-        realm,
-        metadata,
-    };
+    let context = KeyContext::new(&issuer, realm, metadata);
     KeySet::parse(json!({ "keys": keys }).to_string().as_bytes(), &context).unwrap()
 }
 
@@ -51,11 +47,7 @@ fn what_is_written_is_read() {
     let world = World::new();
     for record in world.registry.issuers() {
         let text = record.keys.to_json().to_string();
-        let context = KeyContext {
-            issuer: &record.issuer,
-            realm: &record.realm,
-            metadata: KeyMetadata::Declared,
-        };
+        let context = KeyContext::new(&record.issuer, &record.realm, KeyMetadata::Declared);
         let read = KeySet::parse(text.as_bytes(), &context).unwrap();
         assert!(read.refused().is_empty());
         assert_eq!(read.to_json(), record.keys.to_json());
@@ -63,7 +55,13 @@ fn what_is_written_is_read() {
             let twin = read.key(key.id()).unwrap();
             assert_eq!((twin.state(), twin.window()), (key.state(), key.window()));
             assert_eq!((twin.issuer(), twin.realm()), (key.issuer(), key.realm()));
-            assert_eq!(jwk_thumbprint(&key.to_jwk()).unwrap().to_base64url(), key.id());
+            assert_eq!(
+                PublicKey::from_jwk(&key.to_jwk())
+                    .unwrap()
+                    .thumbprint()
+                    .to_base64url(),
+                key.id()
+            );
         }
     }
 }
@@ -214,7 +212,7 @@ fn private_and_symmetric_members_are_refused_in_any_kind_of_key() {
 #[test]
 fn every_algorithm_is_a_keys_and_survives_publication() {
     let modulus = [vec![0x81], vec![1; 255]].concat();
-    let rsa = |algorithm| PublicKey::from_rsa_for(algorithm, &modulus, &[1, 0, 1]);
+    let rsa = |algorithm| PublicKey::from_rsa(algorithm, &modulus, &[1, 0, 1]);
     for algorithm in Algorithm::ALL {
         let ec = |signing| {
             let pair = EcdsaKeyPair::generate(signing).unwrap();
@@ -433,11 +431,7 @@ fn a_bad_key_does_not_take_the_good_ones_with_it() {
 #[test]
 fn documents_that_are_no_key_set_are_refused() {
     let issuer = IssuerName::parse(CONSUMER).unwrap();
-    let context = KeyContext {
-        issuer: &issuer,
-        realm: "consumer",
-        metadata: KeyMetadata::Assumed,
-    };
+    let context = KeyContext::new(&issuer, "consumer", KeyMetadata::Assumed);
     let many = format!("{{\"keys\":[{}]}}", vec!["1"; 600].join(","));
     for (text, code) in [
         ("", "key_set_json_invalid"),
@@ -470,7 +464,9 @@ fn raw_components_are_checked_too() {
     assert_eq!(signer.public().algorithm(), Algorithm::Es256);
     for point in [&[][..], &[4; 65], &[2; 33], &[4; 64]] {
         assert_eq!(
-            PublicKey::from_es256_point(point).unwrap_err().code(),
+            PublicKey::from_ec_point(Algorithm::Es256, point)
+                .unwrap_err()
+                .code(),
             "key_point_invalid"
         );
     }

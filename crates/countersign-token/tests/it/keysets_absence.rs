@@ -6,7 +6,7 @@ use countersign_token::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{AUDIENCE, NOW, Signer, TENANT, World, verify_both};
+use crate::world::{AUDIENCE, NOW, Signer, TENANT, verify_both};
 
 const ENTRA: &str = "https://login.microsoftonline.com/{tenantid}/v2.0";
 
@@ -19,22 +19,14 @@ fn code(edit_key: impl FnOnce(&mut Value), edit_token: impl FnOnce(&mut Value, &
     key["issuer"] = json!(ENTRA);
     edit_key(&mut key);
     let issuer = IssuerName::parse(ENTRA).unwrap();
-    let context = KeyContext {
-        issuer: &issuer,
-        realm: "enterprise",
-        metadata: KeyMetadata::Assumed,
-    };
+    let context = KeyContext::new(&issuer, "enterprise", KeyMetadata::Assumed);
     let keys = KeySet::parse(json!({ "keys": [key] }).to_string().as_bytes(), &context).unwrap();
     let fault = keys.refused().first().map(|refusal| refusal.reason.code());
     let mut record = IssuerRecord::new(issuer, "enterprise", 3_600, keys);
     record.token_types = vec!["jwt".to_owned()];
-    let (world, registry) = (World::new(), Registry::new(vec![record]).unwrap());
+    let registry = Registry::new(vec![record]).unwrap();
     let resource = Resource::new("mail", AUDIENCE, "enterprise");
-    let check = Check {
-        registry: &registry,
-        resource: &resource,
-        ..world.check()
-    };
+    let check = Check::new(&registry, &resource, NOW);
     let mut header = json!({ "typ": "JWT", "alg": "RS256", "kid": "entra-key" });
     let mut claims = json!({
         "iss": ENTRA.replace("{tenantid}", TENANT), "tid": TENANT, "aud": AUDIENCE, "sub": "s",

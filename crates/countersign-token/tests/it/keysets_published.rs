@@ -9,7 +9,7 @@ use countersign_token::{
 use serde_json::{Value, json};
 
 use crate::vectors::published_text;
-use crate::world::{AUDIENCE, NOW, TENANT, World, encode, verify_both};
+use crate::world::{AUDIENCE, NOW, TENANT, encode, verify_both};
 
 const ENTRA_V1: &str = "https://sts.windows.net/{tenantid}/";
 const ENTRA_V2: &str = "https://login.microsoftonline.com/{tenantid}/v2.0";
@@ -23,11 +23,7 @@ fn of_tenant(template: &str, tenant: &str) -> String {
 
 fn parse(text: &str, issuer: &str) -> Result<KeySet, JwksError> {
     let issuer = IssuerName::parse(issuer).unwrap();
-    let context = KeyContext {
-        issuer: &issuer,
-        realm: "enterprise",
-        metadata: KeyMetadata::Assumed,
-    };
+    let context = KeyContext::new(&issuer, "enterprise", KeyMetadata::Assumed);
     KeySet::parse(text.as_bytes(), &context)
 }
 
@@ -252,13 +248,9 @@ fn a_consumer_key_of_the_real_set_does_not_sign_for_an_organization() {
     let keys = parse(&document("real/entra-common-v2.jwks.2024-07.json"), ENTRA_V2).unwrap();
     let mut record = IssuerRecord::new(issuer, "enterprise", 3_600, keys.clone());
     record.token_types = vec!["jwt".to_owned()];
-    let (world, registry) = (World::new(), Registry::new(vec![record]).unwrap());
+    let registry = Registry::new(vec![record]).unwrap();
     let resource = Resource::new("mail", AUDIENCE, "enterprise");
-    let check = Check {
-        registry: &registry,
-        resource: &resource,
-        ..world.check()
-    };
+    let check = Check::new(&registry, &resource, NOW);
     let code = |key: &KeyRecord, tenant: &str| {
         let header = json!({ "typ": "JWT", "alg": "RS256", "kid": key.id() });
         let claims = json!({

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_token::dpop::{MemoryReplayStore, Request, RequestUrl};
-use countersign_token::{CertificateThumbprint, Check, Dpop, Proofs, TokenDigest};
+use countersign_token::{CertificateThumbprint, Dpop, Proofs, TokenDigest};
 use serde_json::{Value, json};
 
 use crate::world::{NOW, Signer, World, verify_both};
@@ -32,18 +32,12 @@ fn token(cnf: Value) -> String {
 }
 
 fn judge(token: &str, proofs: Proofs<'_>) -> &'static str {
-    let check = Check {
-        proofs,
-        ..WORLD.check()
-    };
+    let check = WORLD.check().with_proofs(proofs);
     verify_both(token, &check).map_or_else(|refusal| refusal.code(), |_| "admitted")
 }
 
 fn shown(certificate: &[u8]) -> Proofs<'_> {
-    Proofs {
-        dpop: None,
-        certificate: Some(certificate),
-    }
+    Proofs::NONE.with_certificate(certificate)
 }
 
 #[test]
@@ -140,17 +134,10 @@ fn d11_a_token_bound_to_both_needs_both() {
     ] {
         let used = MemoryReplayStore::new(10);
         let headers = [proof.as_str()];
-        let dpop = Dpop {
-            headers: if with_proof { &headers } else { &[] },
-            request: Request::new("GET", &url, &used),
-        };
-        let check = Check {
-            proofs: Proofs {
-                dpop: Some(dpop),
-                certificate,
-            },
-            ..WORLD.check()
-        };
+        let headers: &[&str] = if with_proof { &headers } else { &[] };
+        let mut proofs = Proofs::NONE.with_dpop(Dpop::new(headers, Request::new("GET", &url, &used)));
+        proofs.certificate = certificate;
+        let check = WORLD.check().with_proofs(proofs);
         let parsed = countersign_token::ParsedToken::parse(&token).unwrap();
         let verdict = countersign_token::verify(&parsed, &check);
         if let Ok(token) = &verdict {

@@ -104,7 +104,7 @@ proptest! {
     #[test]
     fn key_sets_of_any_bytes_never_panic(text in prop::collection::vec(any::<u8>(), 0..300)) {
         let issuer = IssuerName::parse(CONSUMER).unwrap();
-        let context = KeyContext { issuer: &issuer, realm: "consumer", metadata: KeyMetadata::Assumed };
+        let context = KeyContext::new(&issuer, "consumer", KeyMetadata::Assumed);
         let _ = KeySet::parse(&text, &context);
         let _ = assertion::client_keys(&text, "client");
     }
@@ -115,7 +115,7 @@ proptest! {
         key["kty"] = json!(kty);
         key[&name] = value;
         let issuer = IssuerName::parse(CONSUMER).unwrap();
-        let context = KeyContext { issuer: &issuer, realm: "consumer", metadata: KeyMetadata::Declared };
+        let context = KeyContext::new(&issuer, "consumer", KeyMetadata::Declared);
         let set = KeySet::parse(json!({ "keys": [key] }).to_string().as_bytes(), &context).unwrap();
         prop_assert_eq!(set.len() + set.refused().len(), 1);
     }

@@ -44,11 +44,7 @@ fn record(issuer: &Value) -> IssuerRecord {
     } else {
         KeyMetadata::Assumed
     };
-    let context = KeyContext {
-        issuer: &name,
-        realm: text("realm"),
-        metadata,
-    };
+    let context = KeyContext::new(&name, text("realm"), metadata);
     let keys = KeySet::parse(json.as_bytes(), &context).unwrap();
     let mut record = IssuerRecord::new(name, text("realm"), 3_600, keys);
     record.tenants = tenants(&issuer["tenants"]);
@@ -74,12 +70,11 @@ fn every_case_is_answered_as_published() {
     for line in read("cases.ndjson").lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         let text = |name: &str| case[name].as_str().unwrap();
-        let check = Check {
-            registry: &registry,
-            resource: &resources[text("resource")],
-            now: case["at"].as_u64().unwrap(),
-            proofs: countersign_token::Proofs::NONE,
-        };
+        let check = Check::new(
+            &registry,
+            &resources[text("resource")],
+            case["at"].as_u64().unwrap(),
+        );
         let found = verify_both(text("token"), &check).map_or_else(|refusal| refusal.code(), |_| "admitted");
         let published = case["reason"].as_str().unwrap_or("admitted");
         let different = different[text("id")].as_str();

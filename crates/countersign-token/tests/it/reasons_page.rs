@@ -1,8 +1,9 @@
 //! `docs/reasons.md` is made from the enum: after a change on purpose, `UPDATE=1 cargo test -p countersign-token --test it reasons`.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use countersign_token::{Reason, reasons_markdown};
+use countersign_token::Reason;
 
 fn page() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reasons.md")
@@ -18,6 +19,30 @@ fn the_page_has_exactly_the_codes_and_texts_of_the_enum() {
         text == reasons_markdown(),
         "run: UPDATE=1 cargo test -p countersign-token --test it reasons"
     );
+}
+
+/// The page as it must be.
+fn reasons_markdown() -> String {
+    let mut page = String::from(
+        "# Reason codes\n\n\
+         Every refusal has exactly one reason: the first rule, in this order, that does not hold.\n\
+         The codes are stable: scripts and alerts may rely on them. They stand in the decision log, in the output of\n\
+         `countersign verify` and in this list, never in an answer to the sender of a token.\n\n\
+         This page is made from `crates/countersign-token/src/reason.rs` by\n\
+         `UPDATE=1 cargo test -p countersign-token --test it reasons`.\n",
+    );
+    for reason in Reason::ALL {
+        write!(
+            page,
+            "\n## `{}`\n\n{}\n\n- **Cause**: {}\n- **Remedy**: {}\n",
+            reason.as_str(),
+            reason.meaning(),
+            reason.cause(),
+            reason.remedy()
+        )
+        .unwrap();
+    }
+    page
 }
 
 #[expect(

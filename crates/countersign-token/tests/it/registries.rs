@@ -1,7 +1,7 @@
 //! Issuers side by side.
 
 use countersign_token::{
-    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, Proofs, Registry, Resource, SigningWindow,
+    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, Registry, Resource, SigningWindow,
     TenantRule,
 };
 use serde_json::json;
@@ -103,12 +103,7 @@ fn an_exact_issuer_goes_before_a_template() {
     claims["iss"] = json!(special);
     claims["tid"] = json!(OTHER_TENANT);
     let resource = Resource::new("mail", AUDIENCE, "consumer");
-    let check = Check {
-        registry: &registry,
-        resource: &resource,
-        now: NOW,
-        proofs: Proofs::NONE,
-    };
+    let check = Check::new(&registry, &resource, NOW);
     let refusal = verify_both(&shared.token(&header, &claims), &check).unwrap_err();
     assert_eq!(refusal.code(), "key_realm_mismatch");
 }
@@ -131,12 +126,7 @@ fn tenants_are_those_the_issuer_may_name() {
             Some(tid) => claims["tid"] = json!(tid),
             None => drop(claims.as_object_mut().unwrap().remove("tid")),
         }
-        let check = Check {
-            registry: &registry,
-            resource: &resource,
-            now: NOW,
-            proofs: Proofs::NONE,
-        };
+        let check = Check::new(&registry, &resource, NOW);
         verify_both(&signer.token(&header, &claims), &check).map_or_else(
             |r| r.code(),
             |token| {
@@ -180,12 +170,7 @@ fn issuers_with_equal_key_ids_do_not_mix() {
     ])
     .unwrap();
     let resource = Resource::new("mail", AUDIENCE, "r");
-    let check = Check {
-        registry: &registry,
-        resource: &resource,
-        now: NOW,
-        proofs: Proofs::NONE,
-    };
+    let check = Check::new(&registry, &resource, NOW);
     let header = json!({ "alg": "ES256", "typ": "at+jwt", "kid": "1" });
     let mut claims = claims();
     claims["iss"] = json!("https://a.example");
@@ -202,10 +187,7 @@ fn issuers_with_equal_key_ids_do_not_mix() {
 fn an_empty_registry_trusts_nobody() {
     let world = World::new();
     let empty = Registry::default();
-    let check = Check {
-        registry: &empty,
-        ..world.check()
-    };
+    let check = Check::new(&empty, &world.resource, NOW);
     assert_eq!(
         verify_both(&world.token("shared", |_, _| {}), &check)
             .unwrap_err()
@@ -224,11 +206,7 @@ fn the_end_of_time_does_not_overflow() {
     }
     let registry = Registry::new(records).unwrap();
     for now in [0, NOW, u64::MAX] {
-        let check = Check {
-            registry: &registry,
-            now,
-            ..world.check()
-        };
+        let check = Check::new(&registry, &world.resource, now);
         for (iat, exp) in [(NOW, u64::MAX), (u64::MAX - 1, u64::MAX), (0, 1)] {
             let token = world.token("shared", |_, claims| {
                 claims["iat"] = json!(iat);

@@ -1,7 +1,7 @@
 //! Published examples: RFC 7515 appendix A (RS256, ES256, ES512), RFC 8037 appendix A (Ed25519), RFC 7638 §3.1
 //! (thumbprint), RFC 9964 (ML-DSA), RFC 7520 (cookbook).
 
-use countersign_token::{IssuerName, KeyContext, KeyMetadata, KeySet, dangerous, jwk_thumbprint};
+use countersign_token::{IssuerName, KeyContext, KeyMetadata, KeySet, PublicKey, dangerous};
 use serde_json::{Value, json};
 
 /// A JSON file of `testdata`.
@@ -17,11 +17,7 @@ pub(crate) fn published_text(path: &str) -> String {
 
 fn keys(jwk: &Value) -> KeySet {
     let issuer = IssuerName::parse("https://example").unwrap();
-    let context = KeyContext {
-        issuer: &issuer,
-        realm: "r",
-        metadata: KeyMetadata::Assumed,
-    };
+    let context = KeyContext::new(&issuer, "r", KeyMetadata::Assumed);
     let mut jwk = jwk.clone();
     if jwk.get("kid").is_none() {
         jwk["kid"] = json!("k");
@@ -85,7 +81,7 @@ fn rfc_8037_ed25519() {
     let token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
     assert!(verifies(&jwk, token));
     assert_eq!(
-        jwk_thumbprint(&jwk).unwrap().to_base64url(),
+        PublicKey::from_jwk(&jwk).unwrap().thumbprint().to_base64url(),
         "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
     );
 }
@@ -95,7 +91,7 @@ fn rfc_7638_thumbprint() {
     let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
     let jwk = json!({ "kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29" });
     assert_eq!(
-        jwk_thumbprint(&jwk).unwrap().to_base64url(),
+        PublicKey::from_jwk(&jwk).unwrap().thumbprint().to_base64url(),
         "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
     );
 }
@@ -130,7 +126,7 @@ fn rfc_9964_ml_dsa() {
             "signature_invalid"
         );
         assert_eq!(
-            jwk_thumbprint(&jwk).unwrap().to_base64url(),
+            PublicKey::from_jwk(&jwk).unwrap().thumbprint().to_base64url(),
             jwk["kid"].as_str().unwrap()
         );
         let refused = keys(&example["jwk"]);

@@ -50,11 +50,7 @@ const SYMMETRIC: &[&str] = &["key_symmetric", "algorithm_symmetric"];
 
 fn load(keys: &Value) -> KeySet {
     let issuer = IssuerName::parse("https://wycheproof.example").unwrap();
-    let context = KeyContext {
-        issuer: &issuer,
-        realm: "vectors",
-        metadata: KeyMetadata::Assumed,
-    };
+    let context = KeyContext::new(&issuer, "vectors", KeyMetadata::Assumed);
     KeySet::parse(keys.to_string().as_bytes(), &context).unwrap()
 }
 

@@ -53,11 +53,7 @@ fn jwk(group: &Value, algorithm: Algorithm) -> Value {
 
 fn load(jwk: &Value) -> KeySet {
     let issuer = IssuerName::parse("https://wycheproof.example").unwrap();
-    let context = KeyContext {
-        issuer: &issuer,
-        realm: "vectors",
-        metadata: KeyMetadata::Assumed,
-    };
+    let context = KeyContext::new(&issuer, "vectors", KeyMetadata::Assumed);
     KeySet::parse(json!({ "keys": [jwk] }).to_string().as_bytes(), &context).unwrap()
 }
 

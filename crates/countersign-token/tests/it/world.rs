@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_token::{
-    Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, Proofs, PublicKey, Refusal,
+    Algorithm, Check, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, ParsedToken, PublicKey, Refusal,
     Registry, Resource, SigningWindow, VerifiedToken, explain, verify,
 };
 use serde_json::{Value, json};
@@ -52,12 +52,13 @@ impl Signer {
 
     pub(crate) fn public(&self) -> PublicKey {
         match self {
-            Self::Es256(pair) => PublicKey::from_es256_point(pair.public_key().as_ref()),
+            Self::Es256(pair) => PublicKey::from_ec_point(Algorithm::Es256, pair.public_key().as_ref()),
             Self::EdDsa(pair) => PublicKey::from_ed25519(pair.public_key().as_ref()),
             Self::Rs256(pair) => {
                 let key = pair.public_key();
                 let (n, e) = (key.modulus(), key.exponent());
                 PublicKey::from_rsa(
+                    Algorithm::Rs256,
                     n.big_endian_without_leading_zero(),
                     e.big_endian_without_leading_zero(),
                 )
@@ -221,12 +222,7 @@ impl World {
     }
 
     pub(crate) fn check(&self) -> Check<'_> {
-        Check {
-            registry: &self.registry,
-            resource: &self.resource,
-            now: NOW,
-            proofs: Proofs::NONE,
-        }
+        Check::new(&self.registry, &self.resource, NOW)
     }
 
     pub(crate) fn header(&self, key: &str) -> Value {

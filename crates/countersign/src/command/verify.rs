@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use countersign_token::{
-    Check, Explanation, Outcome, ParsedToken, Proofs, Reason, Refusal, VerifiedToken, explain, verify,
+    Check, Explanation, Outcome, ParsedToken, Reason, Refusal, VerifiedToken, explain, verify,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,12 +32,11 @@ pub(crate) fn run(arguments: &Verify, printer: Printer) -> Result<Exit, Failure>
     let resource = policy
         .resource(name)
         .ok_or_else(|| unknown_resource(name, &policy))?;
-    let check = Check {
-        registry: &policy.registry,
+    let check = Check::new(
+        &policy.registry,
         resource,
-        now: arguments.at.unwrap_or_else(clock::now),
-        proofs: Proofs::NONE,
-    };
+        arguments.at.unwrap_or_else(clock::now),
+    );
     let explanation = explain(token.trim(), &check);
     if printer.json() {
         printer.document(&document(&explanation, arguments.explain));
@@ -262,12 +261,7 @@ fn judge_line(line: &[u8], default_now: u64, default_resource: Option<&str>, pol
             item.id,
         );
     };
-    let check = Check {
-        registry: &policy.registry,
-        resource,
-        now: item.at.unwrap_or(default_now),
-        proofs: Proofs::NONE,
-    };
+    let check = Check::new(&policy.registry, resource, item.at.unwrap_or(default_now));
     let result = ParsedToken::parse(&item.token).and_then(|token| verify(&token, &check));
     with_id(decision(&result), item.id)
 }
