@@ -79,6 +79,7 @@
 pub mod audit;
 mod bytes;
 pub mod checkpoint;
+pub mod cosignature;
 mod disk;
 pub mod entry;
 pub mod follow;
@@ -100,6 +101,7 @@ pub mod tile;
 mod tiler;
 pub mod tree;
 
+pub use cosignature::Cosigner;
 pub use entry::{Entry, EntryError, Issuance, IssuanceKind, KeyEvent, KeyStateCode, Lineage, issuer_id};
 pub use follow::{Clock, Follower, Provenance};
 pub use issued::Issued;

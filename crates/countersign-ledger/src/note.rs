@@ -1,27 +1,167 @@
-//! Signed notes (C2SP signed-note v1.0.0) with Ed25519 keys (type 0x01).
+//! Signed notes (C2SP signed-note v1.0.0).
 //!
 //! A note is text, an empty line, and signature lines. Lines of unknown keys are ignored; a line of a known key that
 //! does not verify spoils the whole note.
 
+mod key;
+
 use aws_lc_rs::rand;
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::bytes::take;
-use crate::tree::sha256;
+pub use key::{KeyError, KeyKind, Verifier};
 
-const TYPE_ED25519: u8 = 0x01;
+use crate::bytes::take;
+
 const SIGNATURE_MARK: &str = "\u{2014} ";
 /// Verifiers must take at least 16; more than this is not a note anybody meant.
 const SIGNATURES_MAX: usize = 128;
-/// Far above any checkpoint, far below a burden.
+/// Far above any checkpoint (16 post-quantum signatures are some 110 KB), far below a burden.
 const NOTE_BYTES_MAX: usize = 1 << 20;
+
+/// A note taken apart. Nothing in it is believed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note<'a> {
+    text: &'a str,
+    lines: Vec<SignatureLine<'a>>,
+}
+
+/// One signature line of a note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureLine<'a> {
+    name: &'a str,
+    id: [u8; 4],
+    signature: Vec<u8>,
+    line: &'a str,
+}
+
+/// What the lines of a known key say once they verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// When it was signed, in unix seconds, by the signer's clock. `None` for a plain signature and for a cosignature
+    /// that makes no statement about time.
+    pub time: Option<u64>,
+}
+
+impl<'a> Note<'a> {
+    /// Takes a note apart.
+    pub fn parse(note: &'a [u8]) -> Result<Self, NoteError> {
+        if note.len() > NOTE_BYTES_MAX {
+            return Err(NoteError::TooLong);
+        }
+        let note = std::str::from_utf8(note).map_err(|_| NoteError::Malformed)?;
+        if note.bytes().any(|byte| byte < b' ' && byte != b'\n') {
+            return Err(NoteError::Malformed);
+        }
+        // The last empty line ends the text: the text itself may contain empty lines.
+        let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
+        let text = note
+            .get(..text.len().saturating_add(1))
+            .ok_or(NoteError::Malformed)?;
+        Ok(Self {
+            text,
+            lines: signature_lines(signatures)?,
+        })
+    }
+
+    /// The text with its last newline. Not to be believed before [`verify`](Self::verify).
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The signature lines in their order.
+    pub fn lines(&self) -> &[SignatureLine<'a>] {
+        &self.lines
+    }
+
+    /// Checks every line of `verifier`'s key. `None` if there is none; an error if one of them does not verify.
+    pub fn verify(&self, verifier: &Verifier) -> Result<Option<Signed>, NoteError> {
+        let mut signed: Option<Signed> = None;
+        for line in self.lines_of(verifier) {
+            let time = verifier
+                .check(self.text, &line.signature)
+                .ok_or(NoteError::SignatureInvalid)?;
+            let time = time.max(signed.and_then(|signed| signed.time));
+            signed = Some(Signed { time });
+        }
+        Ok(signed)
+    }
+
+    /// The lines that carry the name and id of `verifier`'s key; whether they verify is not known.
+    pub fn lines_of<'b>(
+        &'b self,
+        verifier: &'b Verifier,
+    ) -> impl Iterator<Item = &'b SignatureLine<'a>> + use<'a, 'b> {
+        self.lines
+            .iter()
+            .filter(move |line| line.name == verifier.name() && line.id == verifier.id())
+    }
+}
+
+impl<'a> SignatureLine<'a> {
+    /// The signer's name, as it claims.
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The line as it stands in the note, without its newline.
+    pub fn as_str(&self) -> &'a str {
+        self.line
+    }
+
+    fn parse(line: &'a str) -> Result<Self, NoteError> {
+        let (name, blob) = line
+            .strip_prefix(SIGNATURE_MARK)
+            .and_then(|rest| rest.split_once(' '))
+            .ok_or(NoteError::Malformed)?;
+        let blob = STANDARD.decode(blob).map_err(|_| NoteError::Malformed)?;
+        let mut rest = blob.as_slice();
+        let id = take(&mut rest).ok_or(NoteError::Malformed)?;
+        if !name_is_allowed(name) || rest.is_empty() {
+            return Err(NoteError::Malformed);
+        }
+        Ok(Self {
+            name,
+            id,
+            signature: rest.to_vec(),
+            line,
+        })
+    }
+}
+
+/// The lines that a witness answers with, each ended by a newline: signature lines without a note around them.
+pub fn signature_lines(lines: &str) -> Result<Vec<SignatureLine<'_>>, NoteError> {
+    if lines.len() > NOTE_BYTES_MAX {
+        return Err(NoteError::TooLong);
+    }
+    let lines = lines.strip_suffix('\n').ok_or(NoteError::Malformed)?;
+    if lines.split('\n').count() > SIGNATURES_MAX {
+        return Err(NoteError::TooLong);
+    }
+    lines.split('\n').map(SignatureLine::parse).collect()
+}
+
+/// A note of `text`, which ends in a newline, and signature lines without theirs.
+#[must_use]
+pub fn assemble<'a>(text: &str, lines: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut note = format!("{text}\n");
+    for line in lines {
+        note.push_str(line);
+        note.push('\n');
+    }
+    note.into_bytes()
+}
+
+/// The line `— <name> base64(<key id><signature>)`, without its newline.
+pub(crate) fn line(verifier: &Verifier, signature: &[u8]) -> String {
+    let blob = [verifier.id().as_slice(), signature].concat();
+    format!("{SIGNATURE_MARK}{} {}", verifier.name(), STANDARD.encode(blob))
+}
 
 /// A name and an Ed25519 key that signs notes. The secret is wiped by the cryptographic library when dropped.
 pub struct NoteSigner {
-    name: String,
     pair: Ed25519KeyPair,
     verifier: Verifier,
 }
@@ -29,22 +169,9 @@ pub struct NoteSigner {
 impl NoteSigner {
     /// A signer from its 32-byte seed. For a ledger the name is its origin.
     pub fn from_seed(name: &str, seed: &[u8; 32]) -> Result<Self, KeyError> {
-        if !name_is_valid(name) {
-            return Err(KeyError::NameInvalid);
-        }
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| KeyError::SeedRejected)?;
-        let mut public = [0; 32];
-        public.copy_from_slice(pair.public_key().as_ref());
-        let verifier = Verifier {
-            name: name.to_owned(),
-            id: key_id(name, &public),
-            public,
-        };
-        Ok(Self {
-            name: name.to_owned(),
-            pair,
-            verifier,
-        })
+        let verifier = Verifier::new(name, KeyKind::Ed25519, pair.public_key().as_ref())?;
+        Ok(Self { pair, verifier })
     }
 
     /// A fresh random seed, wiped when dropped.
@@ -56,7 +183,7 @@ impl NoteSigner {
 
     /// The key's name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.verifier.name()
     }
 
     /// The public half in its text form, `<name>+<id>+<key>`.
@@ -71,204 +198,26 @@ impl NoteSigner {
 
     /// Signs `text`, which must end in a newline, and returns the whole note.
     pub fn sign(&self, text: &str) -> Vec<u8> {
-        let mut signature = self.verifier.id.to_vec();
-        signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
-        format!(
-            "{text}\n{SIGNATURE_MARK}{} {}\n",
-            self.name,
-            STANDARD.encode(signature)
-        )
-        .into_bytes()
+        assemble(text, [self.line(text).as_str()])
+    }
+
+    /// Signs `text` and returns the signature line alone, without its newline.
+    pub fn line(&self, text: &str) -> String {
+        line(&self.verifier, self.pair.sign(text.as_bytes()).as_ref())
     }
 }
 
 impl std::fmt::Debug for NoteSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NoteSigner")
-            .field("name", &self.name)
+            .field("name", &self.name())
             .finish_non_exhaustive()
     }
 }
 
-/// The public half of a note key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verifier {
-    name: String,
-    id: [u8; 4],
-    public: [u8; 32],
-}
-
-impl Verifier {
-    /// Reads a vkey, `<name>+<8 hex digits>+<base64 of type and key>`.
-    pub fn parse(vkey: &str) -> Result<Self, KeyError> {
-        let mut parts = vkey.splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(KeyError::Malformed);
-        };
-        if !name_is_valid(name) {
-            return Err(KeyError::NameInvalid);
-        }
-        let key = STANDARD.decode(key).map_err(|_| KeyError::Malformed)?;
-        let (kind, public) = key.split_first().ok_or(KeyError::Malformed)?;
-        if *kind != TYPE_ED25519 {
-            return Err(KeyError::TypeUnsupported);
-        }
-        let public: [u8; 32] = public.try_into().map_err(|_| KeyError::Malformed)?;
-        let expect = key_id(name, &public);
-        if hex::encode(expect) != id {
-            return Err(KeyError::IdMismatch);
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            id: expect,
-            public,
-        })
-    }
-
-    /// The key's name; for a ledger's key also its origin.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Checks a note and returns its text, the last newline included.
-    pub fn open<'a>(&self, note: &'a [u8]) -> Result<&'a str, NoteError> {
-        let (text, signatures) = split_note(note)?;
-        let mut verified = false;
-        for line in signatures {
-            let (name, signature) = signature_line(line)?;
-            let mut blob = signature.as_slice();
-            let id: [u8; 4] = take(&mut blob).ok_or(NoteError::Malformed)?;
-            if name != self.name || id != self.id {
-                continue;
-            }
-            UnparsedPublicKey::new(&ED25519, self.public)
-                .verify(text.as_bytes(), blob)
-                .map_err(|_| NoteError::SignatureInvalid)?;
-            verified = true;
-        }
-        if verified {
-            Ok(text)
-        } else {
-            Err(NoteError::NotSigned)
-        }
-    }
-}
-
-impl std::fmt::Display for Verifier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut key = vec![TYPE_ED25519];
-        key.extend(self.public);
-        write!(
-            f,
-            "{}+{}+{}",
-            self.name,
-            hex::encode(self.id),
-            STANDARD.encode(key)
-        )
-    }
-}
-
-/// Text with its last newline, and the signature lines.
-fn split_note(note: &[u8]) -> Result<(&str, Vec<&str>), NoteError> {
-    if note.len() > NOTE_BYTES_MAX {
-        return Err(NoteError::TooLong);
-    }
-    let note = std::str::from_utf8(note).map_err(|_| NoteError::Malformed)?;
-    if note.chars().any(|c| c.is_ascii_control() && c != '\n') {
-        return Err(NoteError::Malformed);
-    }
-    // The last empty line ends the text: the text itself may contain empty lines.
-    let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
-    let text = note
-        .get(..text.len().saturating_add(1))
-        .ok_or(NoteError::Malformed)?;
-    let lines: Vec<&str> = signatures
-        .strip_suffix('\n')
-        .ok_or(NoteError::Malformed)?
-        .split('\n')
-        .collect();
-    if lines.len() > SIGNATURES_MAX {
-        return Err(NoteError::TooLong);
-    }
-    Ok((text, lines))
-}
-
-fn signature_line(line: &str) -> Result<(&str, Vec<u8>), NoteError> {
-    let (name, blob) = line
-        .strip_prefix(SIGNATURE_MARK)
-        .and_then(|rest| rest.split_once(' '))
-        .ok_or(NoteError::Malformed)?;
-    let blob = STANDARD.decode(blob).map_err(|_| NoteError::Malformed)?;
-    if !name_is_valid(name) || blob.len() < 5 {
-        return Err(NoteError::Malformed);
-    }
-    Ok((name, blob))
-}
-
-/// Whether a key may have this name: not empty, no white space, no plus sign.
-pub(crate) fn name_is_valid(name: &str) -> bool {
-    !name.is_empty()
-        && !name
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || c == '+')
-}
-
-fn key_id(name: &str, public: &[u8; 32]) -> [u8; 4] {
-    let mut input = name.as_bytes().to_vec();
-    input.extend([b'\n', TYPE_ED25519]);
-    input.extend(public);
-    let mut id = [0; 4];
-    id.copy_from_slice(sha256(&input).split_at(4).0);
-    id
-}
-
-/// Why a note key cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// Not `<name>+<id>+<key>`.
-    #[error("the verifier key is not of the form name+id+key")]
-    Malformed,
-    /// Empty, or with white space or a plus sign.
-    #[error("a key name must not be empty or contain white space or '+'")]
-    NameInvalid,
-    /// Not Ed25519.
-    #[error("the key is not of type ed25519 (0x01)")]
-    TypeUnsupported,
-    /// The id in the text is not the key's.
-    #[error("the key id does not belong to this name and key")]
-    IdMismatch,
-    /// The cryptographic library refused the seed.
-    #[error("the seed was rejected")]
-    SeedRejected,
-    /// The system gave no randomness.
-    #[error("no randomness available")]
-    RandomUnavailable,
-}
-
-impl KeyError {
-    /// Stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Malformed => "note_key_malformed",
-            Self::NameInvalid => "note_key_name_invalid",
-            Self::TypeUnsupported => "note_key_type_unsupported",
-            Self::IdMismatch => "note_key_id_mismatch",
-            Self::SeedRejected => "note_key_seed_rejected",
-            Self::RandomUnavailable => "note_key_random_unavailable",
-        }
-    }
-
-    /// What to do next.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Malformed | Self::IdMismatch => {
-                Some("copy the whole line from the ledger's key.vkey or /key")
-            }
-            Self::NameInvalid => Some("use the origin, a URL without scheme such as example.com/ledger"),
-            _ => None,
-        }
-    }
+/// What the specification allows as a name: not empty, no white space, no plus sign.
+fn name_is_allowed(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+')
 }
 
 /// Why a note was not accepted.
@@ -327,31 +276,66 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_specification_opens() {
+        let verifier =
+            Verifier::parse("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k").unwrap();
+        let note = "This is an example message.\n\n\u{2014} example.com/foo \
+            Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n";
+        assert_eq!(
+            verifier.open(note.as_bytes()),
+            Ok("This is an example message.\n")
+        );
+        let other = note.replace("example message", "exemplary message");
+        assert_eq!(verifier.open(other.as_bytes()), Err(NoteError::SignatureInvalid));
+    }
+
+    #[test]
     fn unknown_lines_are_ignored_and_a_spoiled_line_spoils() {
         let note = String::from_utf8(signer().sign("text\n")).unwrap();
-        let other = String::from_utf8(NoteSigner::from_seed("w", &[9; 32]).unwrap().sign("text\n")).unwrap();
-        let both = format!("{note}{}", other.strip_prefix("text\n\n").unwrap());
+        let other = NoteSigner::from_seed("w", &[9; 32]).unwrap().line("text\n");
+        let both = format!("{note}{other}\n");
         assert_eq!(signer().verifier().open(both.as_bytes()), Ok("text\n"));
         let spoiled = both.replace("text", "texts");
         assert_eq!(
             signer().verifier().open(spoiled.as_bytes()),
             Err(NoteError::SignatureInvalid)
         );
+        // One good line does not excuse a bad one.
+        let good = signer().line("text\n");
+        let bad = signer().line("texts\n");
+        for lines in [[&good, &bad], [&bad, &good]] {
+            let note = assemble("text\n", lines.map(String::as_str));
+            assert_eq!(signer().verifier().open(&note), Err(NoteError::SignatureInvalid));
+        }
     }
 
     #[test]
-    fn the_example_key_of_the_specification_parses() {
-        let vkey = "example.com/foo+530cd0f7+ATv08Ab5H8F5uFUVFeyKVIAHNHQuK0vUoTkdJWTbLCMR";
-        match Verifier::parse(vkey) {
-            Ok(verifier) => assert_eq!(verifier.to_string(), vkey),
-            Err(error) => assert_eq!(error, KeyError::IdMismatch),
-        }
-        assert_eq!(
-            Verifier::parse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
-                .unwrap()
-                .name(),
-            "PeterNeumann"
-        );
+    fn the_same_name_or_id_alone_is_another_key() {
+        let note = signer().sign("text\n");
+        let parsed = Note::parse(&note).unwrap();
+        let blob = parsed.lines()[0].as_str().rsplit_once(' ').unwrap().1.to_owned();
+        let renamed = assemble("text\n", [format!("\u{2014} example.com/other {blob}").as_str()]);
+        assert_eq!(signer().verifier().open(&renamed), Err(NoteError::NotSigned));
+    }
+
+    #[test]
+    fn sixteen_large_signatures_and_strange_names_are_taken() {
+        let good = signer().line("text\n");
+        let mut lines: Vec<String> = (0u8..15)
+            .map(|number| {
+                let blob = STANDARD.encode(vec![number; 5_000]);
+                format!("\u{2014} \u{7f}name\u{1f600}{number} {blob}")
+            })
+            .collect();
+        lines.push(good.clone());
+        let note = assemble("text\n", lines.iter().map(String::as_str));
+        assert_eq!(signer().verifier().open(&note), Ok("text\n"));
+        let crowd = assemble("text\n", vec![good.as_str(); SIGNATURES_MAX]);
+        assert_eq!(signer().verifier().open(&crowd), Ok("text\n"));
+        let too_many = assemble("text\n", vec![good.as_str(); SIGNATURES_MAX + 1]);
+        assert_eq!(signer().verifier().open(&too_many), Err(NoteError::TooLong));
+        let too_long = vec![b'a'; NOTE_BYTES_MAX + 1];
+        assert_eq!(signer().verifier().open(&too_long), Err(NoteError::TooLong));
     }
 
     #[test]
@@ -365,7 +349,16 @@ mod tests {
             "a\n\nb\n",
             "a\n\n\u{2014} x\n",
             "a\n\n\u{2014} x AA==\n",
+            "a\n\n\u{2014} x AAAAAA==\n",
+            "a\n\n\u{2014} x AAAAAAAA",
+            "a\n\n\u{2014} x AAAAAAA\n",
+            "a\n\n\u{2014}  AAAAAAAA\n",
+            "a\n\n\u{2014} x+y AAAAAAAA\n",
+            "a\n\n\u{2014} x\u{2003}y AAAAAAAA\n",
+            "a\n\n- x AAAAAAAA\n",
             "a\u{0}\n\n\u{2014} x AAAAAAAA\n",
+            "a\r\n\n\u{2014} x AAAAAAAA\n",
+            "a\t\n\n\u{2014} x AAAAAAAA\n",
         ] {
             assert_eq!(
                 verifier.open(note.as_bytes()),
