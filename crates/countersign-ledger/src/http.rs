@@ -1,4 +1,4 @@
-//! The ledger over HTTP, exactly as C2SP tlog-tiles serves a log, plus `/key`.
+//! The ledger over HTTP, exactly as C2SP tlog-tiles serves a log, plus `/key` and `/freshness-key`.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -19,12 +19,14 @@ const A_MINUTE: HeaderValue = HeaderValue::from_static("public, max-age=60, immu
 /// Short enough to see a new head soon, long enough to take a crowd off the origin.
 const A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
-/// `/checkpoint`, `/tile/<L>/<N>[.p/<W>]`, `/tile/entries/<N>[.p/<W>]` and `/key` (the vkey). To be mounted below the
+/// `/checkpoint`, `/tile/<L>/<N>[.p/<W>]`, `/tile/entries/<N>[.p/<W>]`, `/key` (the vkey) and `/freshness-key`
+/// (the vkey of the freshness lines). To be mounted below the
 /// ledger's prefix. Anything that is not the one spelling of a published file is 404.
 pub fn router(ledger: Ledger) -> Router {
     Router::new()
         .route("/checkpoint", get(checkpoint))
         .route("/key", get(key))
+        .route("/freshness-key", get(freshness_key))
         .route("/tile/{*rest}", get(tile))
         .with_state(ledger)
 }
@@ -41,6 +43,17 @@ async fn key(State(ledger): State<Ledger>) -> Response {
     (
         [(CONTENT_TYPE, TEXT), (CACHE_CONTROL, A_MINUTE)],
         format!("{}\n", ledger.verifier_key()),
+    )
+        .into_response()
+}
+
+async fn freshness_key(State(ledger): State<Ledger>) -> Response {
+    let Some(key) = ledger.freshness_key() else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    (
+        [(CONTENT_TYPE, TEXT), (CACHE_CONTROL, A_MINUTE)],
+        format!("{key}\n"),
     )
         .into_response()
 }

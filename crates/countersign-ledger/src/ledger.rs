@@ -45,6 +45,7 @@ struct Shared {
     disk: Arc<dyn Disk>,
     origin: String,
     verifier_key: String,
+    freshness_key: Option<String>,
     news: News,
 }
 
@@ -91,7 +92,11 @@ impl Ledger {
             served,
             disk,
             origin: options.origin.clone(),
-            verifier_key: publisher.signer().verifier_key(),
+            verifier_key: publisher.signer().note_signer().verifier_key(),
+            freshness_key: options
+                .freshness
+                .as_ref()
+                .map(|freshness| freshness.cosigner.verifier().to_string()),
             news: News::default(),
         });
         let writing = Writing {
@@ -173,6 +178,11 @@ impl Ledger {
     /// The ledger's public key as a vkey.
     pub fn verifier_key(&self) -> &str {
         &self.inner.shared.verifier_key
+    }
+
+    /// The vkey of the ledger's freshness lines, if it adds them.
+    pub fn freshness_key(&self) -> Option<&str> {
+        self.inner.shared.freshness_key.as_deref()
     }
 
     /// The ledger's name.
@@ -371,15 +381,24 @@ impl News {
         self.changed.notify_one();
     }
 
-    /// Waits until the head passes `published` or the ledger closes; then, unless it closes, until `not_before`.
-    /// Returns whether it closes.
-    fn wait(&self, published: u64, not_before: Instant) -> bool {
+    /// Waits until the head passes `published`, the ledger closes or `due` comes; then, unless it closes, until
+    /// `not_before`. Returns whether it closes.
+    fn wait(&self, published: u64, due: Option<Instant>, not_before: Instant) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = |state: &mut (u64, bool)| state.0 <= published && !state.1;
-        let state = self
-            .changed
-            .wait_while(state, idle)
-            .unwrap_or_else(PoisonError::into_inner);
+        let state = match due {
+            None => self
+                .changed
+                .wait_while(state, idle)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(due) => {
+                let pause = due.saturating_duration_since(Instant::now());
+                self.changed
+                    .wait_timeout_while(state, pause, idle)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+        };
         let pause = not_before.saturating_duration_since(Instant::now());
         let (state, _) = self
             .changed
@@ -420,7 +439,8 @@ impl Publishing {
                 return;
             }
             not_before = not_before.max(started.checked_add(pause).unwrap_or(started));
-            closing = self.shared.news.wait(publisher.published(), not_before);
+            let due = publisher.signer().due(not_before);
+            closing = self.shared.news.wait(publisher.published(), due, not_before);
         }
     }
 }

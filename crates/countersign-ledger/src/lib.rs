@@ -83,6 +83,7 @@ pub mod cosignature;
 mod disk;
 pub mod entry;
 pub mod follow;
+mod freshness;
 #[cfg(feature = "http")]
 pub mod http;
 mod issued;
@@ -104,6 +105,7 @@ pub mod tree;
 pub use cosignature::Cosigner;
 pub use entry::{Entry, EntryError, Issuance, IssuanceKind, KeyEvent, KeyStateCode, Lineage, issuer_id};
 pub use follow::{Clock, Follower, Provenance};
+pub use freshness::SignedFreshness;
 pub use issued::Issued;
 pub use journal::ReadError;
 pub use ledger::Ledger;

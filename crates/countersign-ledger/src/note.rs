@@ -38,7 +38,7 @@ pub struct SignatureLine<'a> {
 }
 
 /// What the lines of a known key say once they verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Signed {
     /// When it was signed, in unix seconds, by the signer's clock. `None` for a plain signature and for a cosignature
     /// that makes no statement about time.
@@ -80,11 +80,10 @@ impl<'a> Note<'a> {
     pub fn verify(&self, verifier: &Verifier) -> Result<Option<Signed>, NoteError> {
         let mut signed: Option<Signed> = None;
         for line in self.lines_of(verifier) {
-            let time = verifier
+            let found = verifier
                 .check(self.text, &line.signature)
                 .ok_or(NoteError::SignatureInvalid)?;
-            let time = time.max(signed.and_then(|signed| signed.time));
-            signed = Some(Signed { time });
+            signed = signed.max(Some(found));
         }
         Ok(signed)
     }

@@ -9,6 +9,7 @@ use crate::bytes::wide;
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::disk::{Disk, is_full, replace_durably};
 use crate::entry::EntryError;
+use crate::freshness::{CheckpointSigner, SignedFreshness};
 use crate::journal::{self, JournalReader, JournalWriter};
 use crate::note::NoteSigner;
 use crate::publish::{CHECKPOINT, Publisher, Served};
@@ -20,6 +21,7 @@ use crate::tree::sha256;
 const LOCK: &str = "lock";
 const ORIGIN: &str = "origin";
 const KEY: &str = "key.vkey";
+const FRESHNESS_KEY: &str = "freshness.vkey";
 
 /// Where a ledger lies and how it works.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct Options {
     pub queue_max: usize,
     /// Size of a journal segment in bytes, preallocated.
     pub segment_bytes: u64,
+    /// The ledger's second key and how often it signs; without it no checkpoint states a time.
+    pub freshness: Option<SignedFreshness>,
 }
 
 impl Options {
@@ -57,6 +61,7 @@ impl Options {
             batch_entries_max: Self::BATCH_ENTRIES_MAX,
             queue_max: Self::QUEUE_MAX,
             segment_bytes: Self::SEGMENT_BYTES,
+            freshness: None,
         }
     }
 }
@@ -113,6 +118,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: &Options, signer: NoteSigner) -
     });
     let incomplete = derived.finish()?;
     recovered.repair(&*disk)?;
+    write_freshness_key(&*disk, options)?;
 
     let served: Served = Arc::new(RwLock::new(note.into()));
     let reader = recovered.reader;
@@ -124,6 +130,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, options: &Options, signer: NoteSigner) -
         recovered.position,
         recovered.current,
     );
+    let signer = CheckpointSigner::new(signer, options.freshness.clone());
     let publisher = Publisher::new(disk, reader.clone(), signer, tiler, served.clone(), incomplete);
     Ok(Opened {
         reader,
@@ -179,6 +186,18 @@ fn initialise(disk: &dyn Disk, options: &Options, signer: &NoteSigner) -> Result
         // Derived from the signer, and the checkpoint's signature still has to verify.
         None => Ok(replace_durably(disk, KEY, vkey.as_bytes())?),
     }
+}
+
+/// Publishes the second key beside the first. Nothing relies on the file: whoever checks freshness brings the key.
+fn write_freshness_key(disk: &dyn Disk, options: &Options) -> io::Result<()> {
+    let Some(freshness) = &options.freshness else {
+        return Ok(());
+    };
+    let vkey = format!("{}\n", freshness.cosigner.verifier());
+    if disk.read(FRESHNESS_KEY)?.as_deref() == Some(vkey.as_bytes()) {
+        return Ok(());
+    }
+    replace_durably(disk, FRESHNESS_KEY, vkey.as_bytes())
 }
 
 /// A directory without `origin` may hold only what a creation that was cut off leaves behind.

@@ -7,10 +7,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, absent_as_none, is_full, parent, replace, replace_durably};
+use crate::freshness::CheckpointSigner;
 use crate::journal::{JournalReader, ReadError};
-use crate::note::NoteSigner;
 use crate::tile::TileName;
 use crate::tiler::Tiler;
 
@@ -25,7 +24,7 @@ pub(crate) type Served = Arc<RwLock<Arc<[u8]>>>;
 pub(crate) struct Publisher {
     files: TileFiles,
     journal: Arc<JournalReader>,
-    signer: NoteSigner,
+    signer: CheckpointSigner,
     tiler: Tiler,
     published: u64,
     served: Served,
@@ -40,7 +39,7 @@ impl Publisher {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         journal: Arc<JournalReader>,
-        signer: NoteSigner,
+        signer: CheckpointSigner,
         tiler: Tiler,
         served: Served,
         incomplete: bool,
@@ -68,16 +67,18 @@ impl Publisher {
         self.published
     }
 
-    /// The checkpoint's public key and the rest of the signer.
-    pub(crate) fn signer(&self) -> &NoteSigner {
+    /// What signs the checkpoint.
+    pub(crate) fn signer(&self) -> &CheckpointSigner {
         &self.signer
     }
 
     /// Brings tiles and checkpoint up to what is durable now. After a full disk it can simply be called again.
     pub(crate) fn publish(&mut self) -> Result<(), PublishError> {
         self.complete()?;
+        let stamp = self.signer.stamp();
         let head = self.journal.head();
-        if head == self.published {
+        let is_due = self.signer.due(stamp.now).is_some_and(|due| due <= stamp.now);
+        if head == self.published && !is_due {
             return Ok(());
         }
         let mut completed = Vec::new();
@@ -85,19 +86,18 @@ impl Publisher {
             let to = head.min(self.tiler.size().saturating_add(CHUNK));
             self.advance(to, &mut completed)?;
         }
-        let Self { tiler, files, .. } = self;
-        tiler.partials(&mut |name, bytes| files.store(name, bytes))?;
-        files.sync_directories()?;
-        let checkpoint = Checkpoint {
-            origin: self.signer.name().to_owned(),
-            size: head,
-            root: self.tiler.root(),
-        };
-        let note = self.signer.sign(&checkpoint.encode());
+        if head != self.published {
+            let Self { tiler, files, .. } = self;
+            tiler.partials(&mut |name, bytes| files.store(name, bytes))?;
+            files.sync_directories()?;
+        }
+        let note = self.signer.sign(head, self.tiler.root(), &stamp);
         replace_durably(&*self.files.disk, CHECKPOINT, &note)?;
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = note.into();
-        self.published = head;
-        self.remove_superseded(completed);
+        if head != self.published {
+            self.published = head;
+            self.remove_superseded(completed);
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use aws_lc_rs::signature::{ED25519, ML_DSA_44, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Note, NoteError, name_is_allowed};
+use super::{Note, NoteError, Signed, name_is_allowed};
 use crate::bytes::take;
 use crate::checkpoint::Checkpoint;
 use crate::cosignature::{TIME_MAX, ed25519_message, ml_dsa_message};
@@ -124,25 +124,26 @@ impl Verifier {
         Ok(note.text())
     }
 
-    /// Checks one signature over `text`. `None` if it does not verify, else the time that it states, if any.
-    pub(super) fn check(&self, text: &str, signature: &[u8]) -> Option<Option<u64>> {
-        match self.kind {
+    /// Checks one signature over `text`. `None` if it does not verify.
+    pub(super) fn check(&self, text: &str, signature: &[u8]) -> Option<Signed> {
+        let time = match self.kind {
             KeyKind::Ed25519 => {
                 self.verify(text.as_bytes(), signature)?;
-                Some(None)
+                None
             }
             KeyKind::CosignatureV1 => {
                 let (time, signature) = timestamped(signature)?;
                 self.verify(ed25519_message(time, text).as_bytes(), signature)?;
-                Some(Some(time))
+                Some(time)
             }
             KeyKind::MlDsa44 => {
                 let (time, signature) = timestamped(signature)?;
                 let checkpoint = Checkpoint::parse(text).ok()?;
                 self.verify(&ml_dsa_message(&self.name, time, &checkpoint)?, signature)?;
-                Some((time != 0).then_some(time))
+                (time != 0).then_some(time)
             }
-        }
+        };
+        Some(Signed { time })
     }
 
     fn verify(&self, message: &[u8], signature: &[u8]) -> Option<()> {

@@ -13,6 +13,7 @@ mod audit;
 mod corpus;
 mod follow;
 mod foreign;
+mod freshness;
 #[cfg(feature = "http")]
 mod http;
 mod lifecycle;
