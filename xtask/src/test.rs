@@ -17,11 +17,14 @@ const AREAS: &[(&str, Area)] = &[
     ("fuzz", |run, _| fuzz::run(run)),
     ("peers", |run, _| peers::run(run)),
     ("first-run", |run, _| first_run::run(run)),
+    ("model", |run, _| model(run)),
     ("crash", crash),
 ];
 
 /// Kills under load, and first starts cut off. They are ignored elsewhere and run here, all of them.
 const CRASH_TESTS: u32 = 2;
+/// The protocol, and the protocol without each of its rules.
+const MODEL_TESTS: u32 = 2;
 /// How often the crash test kills the process, unless told.
 const KILLS: u32 = 2_000;
 
@@ -143,6 +146,38 @@ fn tests_passed(text: &str) -> u32 {
     results
         .filter_map(|it| it.split(' ').next()?.parse::<u32>().ok())
         .sum()
+}
+
+/// Every state of the ledger's protocol. In the default lane, so that nothing is built again.
+fn model(run: &mut Run) {
+    run.step("model: every state of the ledger's protocol", |log| {
+        let mut test = cargo(900);
+        test.args(["test", "--locked", "--test", "it"]);
+        log.run(test.args(["--", "--include-ignored", "--nocapture", "model::"]))?;
+        let output = log.text();
+        anyhow::ensure!(
+            tests_passed(&output) == MODEL_TESTS,
+            "not every test of the model ran"
+        );
+        let told = |what: &str| {
+            output
+                .lines()
+                .filter(|it| it.starts_with("model: ") && it.contains(what))
+                .count()
+        };
+        let states = output
+            .lines()
+            .find_map(|it| it.strip_prefix("model: ")?.split_once(" states"));
+        anyhow::ensure!(
+            states.is_some(),
+            "the model does not say how many states it visited"
+        );
+        Ok(format!(
+            "{} states visited, {} mutants caught",
+            states.map_or("", |(number, _)| number),
+            told("without the rule")
+        ))
+    });
 }
 
 fn crash(run: &mut Run, options: &Options) {

@@ -17,4 +17,5 @@ mod freshness;
 #[cfg(feature = "http")]
 mod http;
 mod lifecycle;
+mod model;
 mod support;
