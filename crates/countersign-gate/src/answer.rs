@@ -73,6 +73,7 @@ fn kind(reason: Reason) -> Kind {
         | Reason::ClaimRepeated
         | Reason::ClaimInvalid
         | Reason::ClaimMissing
+        | Reason::ClientAmbiguous
         | Reason::IssuerUnknown
         | Reason::TokenTypeMismatch
         | Reason::TenantMismatch
@@ -90,6 +91,7 @@ fn kind(reason: Reason) -> Kind {
         | Reason::IssuedInFuture
         | Reason::LifetimeTooLong
         | Reason::AudienceMismatch
+        | Reason::AudienceNotAllowed
         | Reason::ResourceRealmMismatch
         | Reason::EmailUnverified
         | Reason::ConfirmationUnsupported

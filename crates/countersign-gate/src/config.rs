@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use countersign_token::{IssuerName, TenantRule, UnverifiedEmail};
+use countersign_token::{AudienceRule, IssuerName, TenantRule, UnverifiedEmail};
 use serde::{Deserialize, Serialize};
 
 /// How long a foreign key set is used before it is fetched again. Five minutes: a key rotated in by the
@@ -23,6 +23,9 @@ pub const LIFETIME_MAX_SECONDS: u64 = 3600;
 
 /// How far a foreign issuer's clock may be ahead or behind. Synchronised machines differ by less than a second.
 pub const CLOCK_SKEW_SECONDS: u64 = 30;
+
+/// How long before the issuance a foreign issuer writes `iat`. Most write the time of the issuance.
+pub const ISSUED_AT_OFFSET_SECONDS: u64 = 0;
 
 /// Where decisions are logged unless configured, below the data directory.
 pub const DECISION_LOG: &str = "decisions.ndjson";
@@ -185,6 +188,10 @@ pub struct ForeignIssuer {
     /// every token must then name one of them in `tid`.
     #[serde(default)]
     pub tenants: Vec<String>,
+    /// The audiences it may issue for. Empty: any; with a list, a token that names another one is refused even if it
+    /// names a good one beside it.
+    #[serde(default)]
+    pub audiences: Vec<String>,
     /// The token types (`typ`) accepted; an empty text stands for tokens without one, as Okta issues them.
     #[serde(default = "default_token_types")]
     pub token_types: Vec<String>,
@@ -194,6 +201,14 @@ pub struct ForeignIssuer {
     /// How far its clock may differ from ours, in seconds.
     #[serde(default = "default_clock_skew")]
     pub clock_skew_seconds: u64,
+    /// How many seconds before the issuance it writes `iat`: Entra back-dates it by 300. The keys' signing windows and
+    /// the longest lifetime are judged by the time of issuance.
+    #[serde(default = "default_issued_at_offset")]
+    pub issued_at_offset_seconds: u64,
+    /// What its `email_verified` is worth: `ignore`, or `believe` if it sets it only for mailboxes that it has seen
+    /// used.
+    #[serde(default)]
+    pub email_verified: EmailVerified,
     /// How long its key set is used before it is fetched again, in seconds: at most a day.
     #[serde(default = "default_refresh")]
     pub refresh_seconds: u64,
@@ -217,7 +232,13 @@ impl ForeignIssuer {
             countersign_token::IssuerRecord::new(name, self.realm.as_str(), self.lifetime_max_seconds, keys);
         record.token_types.clone_from(&self.token_types);
         record.clock_skew = self.clock_skew_seconds;
+        record.issued_at_offset = self.issued_at_offset_seconds;
+        record.audiences = audience_rule(&self.audiences);
         record.tenants = tenant_rule(&self.tenants);
+        record.email_verified = match self.email_verified {
+            EmailVerified::Ignore => countersign_token::EmailVerified::Ignore,
+            EmailVerified::Believe => countersign_token::EmailVerified::Believe,
+        };
         record
     }
 }
@@ -231,6 +252,17 @@ pub enum KeyMetadata {
     /// Taken from the issuer whose set it is: an active key with an open window.
     #[default]
     Assumed,
+}
+
+/// What a foreign issuer's `email_verified` is worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmailVerified {
+    /// Nothing: who verified what, and when, the claim does not say.
+    #[default]
+    Ignore,
+    /// It counts as a proof of the address beside it.
+    Believe,
 }
 
 /// Whether somebody records what a foreign issuer issues.
@@ -252,6 +284,14 @@ fn tenant_rule(tenants: &[String]) -> TenantRule {
     }
 }
 
+fn audience_rule(audiences: &[String]) -> AudienceRule {
+    if audiences.is_empty() {
+        AudienceRule::Any
+    } else {
+        AudienceRule::Only(audiences.to_vec())
+    }
+}
+
 fn default_name() -> String {
     NAME.to_owned()
 }
@@ -270,6 +310,10 @@ const fn default_lifetime_max() -> u64 {
 
 const fn default_clock_skew() -> u64 {
     CLOCK_SKEW_SECONDS
+}
+
+const fn default_issued_at_offset() -> u64 {
+    ISSUED_AT_OFFSET_SECONDS
 }
 
 const fn default_refresh() -> u64 {

@@ -9,6 +9,9 @@ use crate::fetch::Endpoint;
 /// The longest clock difference that still means something: beyond it, lifetimes are not checked any more.
 const CLOCK_SKEW_SECONDS_MAX: u64 = 300;
 
+/// The most by which `iat` may lie before the issuance: as much before a key's first second a token of it is let in.
+const ISSUED_AT_OFFSET_SECONDS_MAX: u64 = 600;
+
 /// The shortest refresh interval: a provider is asked once every ten seconds at most.
 const REFRESH_SECONDS_MIN: u64 = 10;
 
@@ -117,6 +120,7 @@ impl Problems {
     fn issuer(&mut self, at: &str, issuer: &ForeignIssuer) {
         self.name(&format!("{at}.realm"), &issuer.realm);
         self.words(&format!("{at}.tenants"), &issuer.tenants);
+        self.words(&format!("{at}.audiences"), &issuer.audiences);
         self.issuer_name(at, issuer);
         self.key_source(at, issuer);
         for (index, name) in issuer.token_types.iter().enumerate() {
@@ -225,6 +229,14 @@ impl Problems {
         if issuer.clock_skew_seconds > CLOCK_SKEW_SECONDS_MAX {
             let hint = "at most 300; synchronise the clocks instead";
             self.add(&format!("{at}.clock_skew_seconds"), "is too long", Some(hint));
+        }
+        if issuer.issued_at_offset_seconds > ISSUED_AT_OFFSET_SECONDS_MAX {
+            let hint = "at most 600; Entra back-dates `iat` by 300";
+            self.add(
+                &format!("{at}.issued_at_offset_seconds"),
+                "is too long",
+                Some(hint),
+            );
         }
         if issuer.refresh_seconds < REFRESH_SECONDS_MIN {
             let hint = "at least 10: the provider's server is not yours";
@@ -346,12 +358,15 @@ mod tests {
         check(
             &issuer(json!({
                 "discovery": true, "token_types": [], "lifetime_max_seconds": 0, "clock_skew_seconds": 301,
+                "audiences": ["https://mail.example", ""], "issued_at_offset_seconds": 601,
                 "refresh_seconds": 1, "unknown_key_cooldown_seconds": 0, "stale_max_seconds": 0,
             })),
             &[
+                "issuers[0].audiences[1]",
                 "issuers[0].token_types",
                 "issuers[0].lifetime_max_seconds",
                 "issuers[0].clock_skew_seconds",
+                "issuers[0].issued_at_offset_seconds",
                 "issuers[0].refresh_seconds",
                 "issuers[0].unknown_key_cooldown_seconds",
                 "issuers[0].stale_max_seconds",
@@ -373,6 +388,34 @@ mod tests {
             &json!({"resources": [resource()], "issuers": [twice, twice]}),
             &["issuers[1].issuer"],
         );
+    }
+
+    #[test]
+    fn every_key_of_an_issuer_reaches_its_record() {
+        let written = json!({
+            "issuer": "https://login.example", "realm": "enterprise", "jwks_file": "keys.json", "tenants": ["t1"],
+            "audiences": ["https://mail.example"], "token_types": ["JWT"], "lifetime_max_seconds": 5400,
+            "clock_skew_seconds": 5, "issued_at_offset_seconds": 300, "email_verified": "believe",
+        });
+        let issuer: ForeignIssuer = serde_json::from_value(written).unwrap();
+        let name = IssuerName::parse(&issuer.issuer).unwrap();
+        let record = issuer.to_record(name, countersign_token::KeySet::new(Vec::new()));
+        assert_eq!(record.realm, "enterprise");
+        assert_eq!(record.token_types, ["JWT"]);
+        assert_eq!((record.lifetime_max, record.clock_skew), (5_400, 5));
+        assert_eq!(record.issued_at_offset, 300);
+        assert!(record.tenants.allows(Some("t1")) && !record.tenants.allows(None));
+        assert!(record.audiences.allows("https://mail.example") && !record.audiences.allows("https://x"));
+        assert_eq!(record.email_verified, countersign_token::EmailVerified::Believe);
+        let least = json!({"issuer": "https://login.example", "realm": "enterprise"});
+        let least: ForeignIssuer = serde_json::from_value(least).unwrap();
+        let name = IssuerName::parse(&least.issuer).unwrap();
+        let record = least.to_record(name, countersign_token::KeySet::new(Vec::new()));
+        assert_eq!(
+            (record.issued_at_offset, record.audiences.allows("any")),
+            (0, true)
+        );
+        assert_eq!(record.email_verified, countersign_token::EmailVerified::Ignore);
     }
 
     #[test]

@@ -66,6 +66,13 @@ impl<'a> Claims<'a> {
         )
     }
 
+    /// Whether every name for the client that stands there is the same one.
+    pub(crate) fn names_one_client(self) -> bool {
+        let parts = self.parts;
+        let same = |other: Option<Span>| other.is_none() || self.part(other) == self.client();
+        same(parts.authorized_party) && same(parts.application_id)
+    }
+
     pub(crate) fn session_id(self) -> Option<&'a str> {
         self.part(self.parts.session_id)
     }

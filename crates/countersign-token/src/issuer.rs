@@ -194,6 +194,35 @@ impl TenantRule {
     }
 }
 
+/// Which audiences an issuer may issue for.
+///
+/// ```
+/// use countersign_token::AudienceRule;
+///
+/// let rule = AudienceRule::Only(vec!["https://mail.example".to_owned()]);
+/// assert!(rule.allows("https://mail.example"));
+/// assert!(!rule.allows("https://files.example"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AudienceRule {
+    /// All; the resource asks for its own.
+    #[default]
+    Any,
+    /// These only, compared byte by byte: a token that names another beside them is refused too.
+    Only(Vec<String>),
+}
+
+impl AudienceRule {
+    /// Whether a token may name this audience.
+    pub fn allows(&self, audience: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(audiences) => audiences.iter().any(|allowed| allowed == audience),
+        }
+    }
+}
+
 /// Everything known of one issuer: what `iss` it signs as, in which realm, how, and with which keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -209,6 +238,11 @@ pub struct IssuerRecord {
     pub lifetime_max: u64,
     /// Clock difference that is forgiven, in seconds.
     pub clock_skew: u64,
+    /// How many seconds before the issuance the issuer writes `iat`: Entra back-dates it by 300. A key's signing window
+    /// and the lifetime are judged by the time of issuance.
+    pub issued_at_offset: u64,
+    /// Audiences this issuer may issue for.
+    pub audiences: AudienceRule,
     /// Tenants this issuer may name. With [`TenantRule::Only`] an exact issuer may name a tenant too, in `tid`.
     pub tenants: TenantRule,
     /// E-mail domains that a tenant is proven to own, in lower case; the key is the tenant, or empty for tokens
@@ -221,8 +255,8 @@ pub struct IssuerRecord {
 }
 
 impl IssuerRecord {
-    /// A record with the strict defaults: `at+jwt` only, 30 s clock skew, any tenant of the template, no e-mail
-    /// domains, `email_verified` ignored.
+    /// A record with the strict defaults: `at+jwt` only, 30 s clock skew, `iat` taken as it stands, any tenant of the
+    /// template, no e-mail domains, `email_verified` ignored; any audience, as the resource asks for its own.
     pub fn new(issuer: IssuerName, realm: impl Into<String>, lifetime_max: u64, keys: KeySet) -> Self {
         Self {
             issuer,
@@ -230,11 +264,18 @@ impl IssuerRecord {
             token_types: vec!["at+jwt".to_owned()],
             lifetime_max,
             clock_skew: CLOCK_SKEW_DEFAULT,
+            issued_at_offset: 0,
+            audiences: AudienceRule::Any,
             tenants: TenantRule::Any,
             email_domains: BTreeMap::new(),
             email_verified: EmailVerified::Ignore,
             keys,
         }
+    }
+
+    /// When a token was issued that says `iat`.
+    pub(crate) fn issued_at(&self, iat: u64) -> u64 {
+        iat.saturating_add(self.issued_at_offset)
     }
 }
 

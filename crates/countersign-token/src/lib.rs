@@ -94,8 +94,8 @@ pub use bundle::TrustBundle;
 pub use confirmation::{Dpop, Proofs};
 pub use fingerprint::{CertificateThumbprint, Fingerprint, Thumbprint, TokenDigest};
 pub use issuer::{
-    EmailVerified, IssuerMatch, IssuerName, IssuerNameError, IssuerRecord, IssuerTemplate, TenantRule,
-    is_guid,
+    AudienceRule, EmailVerified, IssuerMatch, IssuerName, IssuerNameError, IssuerRecord, IssuerTemplate,
+    TenantRule, is_guid,
 };
 pub use jwks::{JwksError, KeyContext, KeyFault, KeyMetadata, KeyRefusal, KeySet};
 pub use key::{Algorithm, KeyRecord, KeyState, SigningWindow};

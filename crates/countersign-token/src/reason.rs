@@ -157,6 +157,10 @@ reasons! {
         "A required claim is not there."
         "An ID token or some other kind of token in place of an access token, or an issuer that does not follow RFC 9068."
         "The issuer must write `iss`, `sub`, `aud`, `exp` and `iat`, and in an `at+jwt` also `jti` and `client_id`.";
+    ClientAmbiguous "client_ambiguous"
+        "The token names two clients: `client_id`, `azp` and `appid` differ."
+        "An issuer that got a claim from elsewhere, or a token made so that two readers see two clients."
+        "The issuer must write one client, under one name or the same under each.";
 
     // Issuer and key.
     IssuerUnknown "issuer_unknown"
@@ -229,6 +233,10 @@ reasons! {
         "The token is meant for another resource (`aud`)."
         "A token for another service, sent or replayed here."
         "Ask the issuer for a token for this resource's audience.";
+    AudienceNotAllowed "audience_not_allowed"
+        "The token names an audience that its issuer may not issue for."
+        "An issuer that signs for a resource it has nothing to do with, or a record whose `audiences` lack one."
+        "Add the audience to the issuer's record if it is right; otherwise ask the issuer how it came to sign for it.";
     ResourceRealmMismatch "resource_realm_mismatch"
         "The token's realm is not the resource's."
         "A consumer's token at an enterprise resource, or the other way round."

@@ -178,6 +178,11 @@ pub const RULES: &[Rule] = &[
         claim_missing,
         "the required claims are there",
     ),
+    rule(
+        Reason::ClientAmbiguous,
+        client_ambiguous,
+        "the token names one client",
+    ),
     rule(Reason::IssuerUnknown, issuer_unknown, "the issuer is trusted"),
     rule(
         Reason::TokenTypeMismatch,
@@ -235,6 +240,11 @@ pub const RULES: &[Rule] = &[
         Reason::AudienceMismatch,
         audience_mismatch,
         "the token is meant for this resource",
+    ),
+    rule(
+        Reason::AudienceNotAllowed,
+        audience_not_allowed,
+        "the issuer may issue for every audience of the token",
     ),
     rule(
         Reason::ResourceRealmMismatch,
@@ -355,6 +365,13 @@ fn claim_missing(facts: &Facts<'_>) -> Verdict {
     }
 }
 
+fn client_ambiguous(facts: &Facts<'_>) -> Verdict {
+    Verdict::unless(
+        !need!(facts.claims).names_one_client(),
+        "`client_id`, `azp` and `appid` differ",
+    )
+}
+
 fn issuer_unknown(facts: &Facts<'_>) -> Verdict {
     need!(need!(facts.claims).issuer());
     Verdict::unless(facts.record.is_none(), "no issuer record answers for this `iss`")
@@ -435,16 +452,18 @@ fn algorithm_mismatch(facts: &Facts<'_>) -> Verdict {
 }
 
 fn key_outside_window(facts: &Facts<'_>) -> Verdict {
-    let key = need!(facts.key);
+    let (key, record) = (need!(facts.key), need!(facts.record));
     let window = key.window();
-    let issued_at = need!(need!(facts.claims).issued_at());
+    let issued_at = record.issued_at(need!(need!(facts.claims).issued_at()));
     match window.sign_until {
         // Missing means no: a retired key does not sign for ever because nobody said when it stopped.
         None if key.state() == KeyState::Retired => Verdict::Failed(Detail::Key(key.clone())),
         _ if window.contains(issued_at) => Verdict::Passed,
-        Some(limit) if issued_at > limit => Verdict::at_most("iat", issued_at, "key signed until", limit),
+        Some(limit) if issued_at > limit => {
+            Verdict::at_most("issued at", issued_at, "key signed until", limit)
+        }
         _ => Verdict::Failed(Detail::Amount {
-            what: "iat",
+            what: "issued at",
             value: issued_at,
             bound: "key signs from",
             limit: window.sign_from,
@@ -494,7 +513,8 @@ fn issued_in_future(facts: &Facts<'_>) -> Verdict {
 
 fn lifetime_too_long(facts: &Facts<'_>) -> Verdict {
     let (record, claims) = (need!(facts.record), need!(facts.claims));
-    let lifetime = need!(claims.expires_at()).saturating_sub(need!(claims.issued_at()));
+    let issued_at = record.issued_at(need!(claims.issued_at()));
+    let lifetime = need!(claims.expires_at()).saturating_sub(issued_at);
     Verdict::at_most("lifetime", lifetime, "longest", record.lifetime_max)
 }
 
@@ -504,6 +524,16 @@ fn audience_mismatch(facts: &Facts<'_>) -> Verdict {
         .audience()
         .any(|audience| audience == facts.resource.audience);
     Verdict::unless(!meant, "`aud` does not name this resource")
+}
+
+fn audience_not_allowed(facts: &Facts<'_>) -> Verdict {
+    let (record, claims) = (need!(facts.record), need!(facts.claims));
+    Verdict::unless(
+        !claims
+            .audience()
+            .all(|audience| record.audiences.allows(audience)),
+        "`aud` names one that is not in the issuer's record",
+    )
 }
 
 fn resource_realm_mismatch(facts: &Facts<'_>) -> Verdict {

@@ -81,7 +81,12 @@ pub(super) fn page(cases: &[Case]) -> String {
         cases.len() - refused(cases),
         ROWS.len() - with_cases - elsewhere,
     );
-    page.push_str("\n## Where Countersign answers otherwise\n\n| case | answer | why |\n|---|---|---|\n");
+    page.push_str("\n## Where Countersign answers otherwise\n\n");
+    page.push_str(if DIFFERENT.is_empty() {
+        "Nowhere.\n"
+    } else {
+        "| case | answer | why |\n|---|---|---|\n"
+    });
     for (case, answer, why) in DIFFERENT {
         let _ = writeln!(page, "| {case} | {answer} | {why} |");
     }

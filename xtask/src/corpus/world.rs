@@ -13,6 +13,10 @@ pub(super) const OTHER_TENANT: &str = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";
 pub(super) const CONSUMER: &str = "https://id.example/consumer";
 pub(super) const TEMPLATE: &str = "https://id.example/enterprise/{tenantid}";
 pub(super) const FOREIGN: &str = "https://foreign.example/";
+/// A provider that writes `iat` 300 s before it issues.
+pub(super) const BACK_DATING: &str = "https://dated.example";
+/// A provider that may issue for mail only.
+pub(super) const SCOPED: &str = "https://scoped.example";
 /// The same provider in another cloud.
 pub(super) const SOVEREIGN: &str = "https://id.sovereign.example/enterprise";
 const DAY: u64 = 86_400;
@@ -32,6 +36,8 @@ pub(super) struct Issuer {
     realm: &'static str,
     declared: bool,
     tenants: Vec<&'static str>,
+    audiences: &'static [&'static str],
+    issued_at_offset: u64,
     file: String,
     keys: Vec<Value>,
 }
@@ -44,6 +50,8 @@ impl Issuer {
             realm,
             declared: false,
             tenants: Vec::new(),
+            audiences: &[],
+            issued_at_offset: 0,
             file,
             keys,
         }
@@ -61,6 +69,7 @@ pub(super) fn issuers(keys: &mut Keys) -> Vec<Issuer> {
         "sovereign",
         vec![public(keys, "sovereign")],
     ));
+    all.extend(with_rules_of_their_own(keys));
     all.extend(namesakes(keys));
     all.extend(bad_keys(keys));
     all
@@ -108,6 +117,27 @@ fn own(keys: &mut Keys) -> Vec<Issuer> {
     (consumer.declared, enterprise.declared) = (true, true);
     enterprise.tenants = vec![TENANT, OTHER_TENANT];
     vec![consumer, enterprise]
+}
+
+fn with_rules_of_their_own(keys: &mut Keys) -> [Issuer; 2] {
+    let dated = declared(
+        keys,
+        "dated",
+        [BACK_DATING, "enterprise", "retired"],
+        NOW - 1_000,
+        Some(NOW - 100),
+    );
+    [
+        Issuer {
+            declared: true,
+            issued_at_offset: 300,
+            ..Issuer::new(BACK_DATING, "enterprise", "dated", vec![dated])
+        },
+        Issuer {
+            audiences: &["https://mail.example"],
+            ..Issuer::new(SCOPED, "enterprise", "scoped", vec![public(keys, "scoped")])
+        },
+    ]
 }
 
 /// A key with its scope, `[issuer, realm, state]`, and its signing window.
@@ -265,6 +295,7 @@ const RESOURCES: &[Resource] = &[
         &[OTHER_TENANT],
     ),
     ("outlook", "https://mail.example", "consumer", &[], &[]),
+    ("files", "https://files.example", "enterprise", &[], &[]),
 ];
 
 /// The files of policy and keys: `(name, text)`.
@@ -277,8 +308,9 @@ pub(super) fn files(issuers: &[Issuer]) -> Vec<(String, String)> {
         let _ = write!(
             toml,
             "\n[[issuers]]\nissuer = \"{}\"\nrealm = \"{}\"\njwks_file = \"{}\"\nkey_metadata = \"{metadata}\"\n\
-             tenants = {:?}\nlifetime_max_seconds = 3600\nclock_skew_seconds = 30\n",
-            issuer.name, issuer.realm, issuer.file, issuer.tenants,
+             tenants = {:?}\naudiences = {:?}\nissued_at_offset_seconds = {}\nlifetime_max_seconds = 3600\n\
+             clock_skew_seconds = 30\n",
+            issuer.name, issuer.realm, issuer.file, issuer.tenants, issuer.audiences, issuer.issued_at_offset,
         );
     }
     for (name, audience, realm, scopes, tenants) in RESOURCES {
@@ -304,7 +336,12 @@ pub(super) fn files(issuers: &[Issuer]) -> Vec<(String, String)> {
 fn policy(issuers: &[Issuer]) -> Value {
     let issuers: Vec<_> = issuers
         .iter()
-        .map(|it| json!({"issuer": it.name, "realm": it.realm, "jwks_file": it.file, "tenants": it.tenants}))
+        .map(|it| {
+            json!({
+                "issuer": it.name, "realm": it.realm, "jwks_file": it.file, "tenants": it.tenants,
+                "audiences": it.audiences, "issued_at_offset_seconds": it.issued_at_offset,
+            })
+        })
         .collect();
     let resources: Vec<_> = RESOURCES
         .iter()

@@ -1,10 +1,12 @@
 //! The bad-token corpus, third part: C claims, R issuer, realm and key state, and times at their extremes.
 
-use countersign_token::{IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, Registry, SigningWindow};
-use serde_json::json;
+use countersign_token::{
+    AudienceRule, IssuerName, IssuerRecord, KeyRecord, KeySet, KeyState, Registry, SigningWindow,
+};
+use serde_json::{Value, json};
 
 use crate::world::{
-    CONSUMER, FOREIGN, NOW, OTHER_TENANT, Signer, TENANT, World, claims, tenant_issuer, verify_both,
+    AUDIENCE, CONSUMER, FOREIGN, NOW, OTHER_TENANT, Signer, TENANT, World, claims, tenant_issuer, verify_both,
 };
 
 #[test]
@@ -203,4 +205,107 @@ fn times_and_skew_at_their_extremes() {
             "skew {skew}, lifetime {lifetime}, now {now}, iat {iat}, exp {exp}"
         );
     }
+}
+
+#[test]
+fn c11_a_token_names_one_client() {
+    let world = World::new();
+    for (client_id, azp, appid, code) in [
+        (json!("a"), json!("a"), Value::Null, "admitted"),
+        (json!("a"), json!("a"), json!("a"), "admitted"),
+        (json!("a"), json!("b"), Value::Null, "client_ambiguous"),
+        (json!("a"), Value::Null, json!("b"), "client_ambiguous"),
+        (json!("a"), json!("a"), json!("b"), "client_ambiguous"),
+        (json!("a"), json!("A"), Value::Null, "client_ambiguous"),
+        (json!("a"), json!("a "), Value::Null, "client_ambiguous"),
+        // Judged first: an `at+jwt` must have a `client_id`.
+        (Value::Null, json!("a"), json!("b"), "claim_missing"),
+    ] {
+        let token = world.token("shared", |_, claims| {
+            for (name, value) in [("client_id", &client_id), ("azp", &azp), ("appid", &appid)] {
+                if value.is_null() {
+                    claims.as_object_mut().unwrap().remove(name);
+                } else {
+                    claims[name] = value.clone();
+                }
+            }
+        });
+        assert_eq!(world.code(&token), code, "{client_id} {azp} {appid}");
+    }
+    // Without a `client_id`, as issuers without RFC 9068 write.
+    for (azp, appid, code) in [("a", "a", "admitted"), ("a", "b", "client_ambiguous")] {
+        let token = world.token("rs256", |header, claims| {
+            header["typ"] = json!("JWT");
+            (claims["iss"], claims["azp"], claims["appid"]) = (json!(FOREIGN), json!(azp), json!(appid));
+            claims.as_object_mut().unwrap().remove("client_id");
+            claims.as_object_mut().unwrap().remove("tid");
+        });
+        assert_eq!(world.code(&token), code, "{azp} {appid}");
+    }
+}
+
+/// The world with the enterprise issuer's record changed.
+fn with_enterprise(change: impl FnOnce(&mut IssuerRecord)) -> World {
+    let mut world = World::new();
+    let mut records = world.registry.issuers().to_vec();
+    change(&mut records[1]);
+    world.registry = Registry::new(records).unwrap();
+    world
+}
+
+#[test]
+fn a_back_dated_token_is_judged_by_when_it_was_issued() {
+    let world = with_enterprise(|record| record.issued_at_offset = 300);
+    // `retired` signed from 1000 s ago to 100 s ago; its tokens say 300 s less.
+    for (iat, exp, code) in [
+        (NOW - 1_301, NOW + 600, "key_outside_window"),
+        (NOW - 1_300, NOW + 600, "admitted"),
+        (NOW - 400, NOW + 600, "admitted"),
+        (NOW - 399, NOW + 600, "key_outside_window"),
+        (NOW - 100, NOW + 600, "key_outside_window"),
+        // 3600 s from the issuance on.
+        (NOW - 500, NOW - 200 + 3_600, "admitted"),
+        (NOW - 500, NOW - 200 + 3_601, "lifetime_too_long"),
+    ] {
+        let edit = |_: &mut Value, claims: &mut Value| {
+            (claims["iat"], claims["exp"]) = (json!(iat), json!(exp));
+        };
+        assert_eq!(world.code(&world.token("retired", edit)), code, "{iat} {exp}");
+    }
+    // A token that is not back-dated is no token of the future.
+    let just_now = world.token("shared", |_, claims| claims["iat"] = json!(NOW + 30));
+    assert_eq!(world.code(&just_now), "admitted");
+    // The claim is shown as it stands.
+    let token = world.verify(&world.token("shared", |_, _| {})).unwrap();
+    assert_eq!(token.issued_at(), NOW - 60);
+    // At the end of time nothing wraps around.
+    let world = with_enterprise(|record| (record.issued_at_offset, record.clock_skew) = (u64::MAX, u64::MAX));
+    assert_eq!(
+        world.code(&world.token("retired", |_, _| {})),
+        "key_outside_window"
+    );
+    assert_eq!(world.code(&world.token("shared", |_, _| {})), "admitted");
+}
+
+#[test]
+fn r09_an_issuer_issues_for_the_audiences_of_its_record() {
+    let other = "https://files.example";
+    let code = |allowed: &[&str], aud: Value| {
+        let allowed = allowed.iter().map(|it| (*it).to_owned()).collect();
+        let world = with_enterprise(|record| record.audiences = AudienceRule::Only(allowed));
+        world.code(&world.token("shared", |_, claims| claims["aud"] = aud))
+    };
+    assert_eq!(code(&[AUDIENCE], json!(AUDIENCE)), "admitted");
+    assert_eq!(code(&[other, AUDIENCE], json!([AUDIENCE, other])), "admitted");
+    assert_eq!(code(&[other], json!(AUDIENCE)), "audience_not_allowed");
+    assert_eq!(code(&[], json!(AUDIENCE)), "audience_not_allowed");
+    assert_eq!(
+        code(&["https://mail.example/"], json!(AUDIENCE)),
+        "audience_not_allowed"
+    );
+    assert_eq!(
+        code(&[AUDIENCE], json!([AUDIENCE, other])),
+        "audience_not_allowed"
+    );
+    assert_eq!(code(&[AUDIENCE], json!([other])), "audience_mismatch");
 }

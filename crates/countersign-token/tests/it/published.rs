@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use countersign_token::{
-    Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, Registry, Resource, TenantRule,
+    AudienceRule, Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, Registry, Resource,
+    TenantRule,
 };
 use serde_json::Value;
 
@@ -48,6 +49,11 @@ fn record(issuer: &Value) -> IssuerRecord {
     let keys = KeySet::parse(json.as_bytes(), &context).unwrap();
     let mut record = IssuerRecord::new(name, text("realm"), 3_600, keys);
     record.tenants = tenants(&issuer["tenants"]);
+    record.issued_at_offset = issuer["issued_at_offset_seconds"].as_u64().unwrap();
+    let audiences = texts(&issuer["audiences"]);
+    if !audiences.is_empty() {
+        record.audiences = AudienceRule::Only(audiences);
+    }
     record
 }
 

@@ -4,6 +4,7 @@ use super::super::case::{Basis, Cases, claims, quoted};
 use super::super::world::{OTHER_TENANT, TENANT, tenant_issuer};
 use Basis::{Policy, Rfc};
 
+const AMBIGUOUS: &str = "client_ambiguous";
 const INVALID: &str = "claim_invalid";
 const UNKNOWN: &str = "issuer_unknown";
 const MISSING: &str = "claim_missing";
@@ -411,14 +412,44 @@ pub(super) fn claim_values(cases: &mut Cases) {
     other_kinds(cases);
     scopes(cases);
     tenants_let_in(cases);
-    let disagree = cases.with_claims(&claims().with("azp", "\"another-client\""));
-    cases.refuse(
-        Policy,
-        "C11-azp",
-        "`azp` and `client_id` name two clients",
-        disagree,
-        INVALID,
-    );
+    clients(cases);
+}
+
+/// C11: the client under several names.
+fn clients(cases: &mut Cases) {
+    let both = claims()
+        .with("azp", "\"mail-client\"")
+        .with("appid", "\"mail-client\"");
+    for (id, title, claims, reason) in [
+        (
+            "C11-azp",
+            "`azp` and `client_id` name two clients",
+            claims().with("azp", "\"another-client\""),
+            Some(AMBIGUOUS),
+        ),
+        (
+            "C11-appid",
+            "`appid` and `client_id` name two clients",
+            claims().with("appid", "\"another-client\""),
+            Some(AMBIGUOUS),
+        ),
+        (
+            "C11-azp-case",
+            "`azp` is `client_id` in another case",
+            claims().with("azp", "\"Mail-Client\""),
+            Some(AMBIGUOUS),
+        ),
+        (
+            "C11-appid-of-three",
+            "`client_id` and `azp` name one client, `appid` another",
+            both.clone().with("appid", "\"another-client\""),
+            Some(AMBIGUOUS),
+        ),
+        ("C11-same", "one client under three names", both, None),
+    ] {
+        let token = cases.with_claims(&claims);
+        cases.at("mail", Policy, id, title, token, reason);
+    }
 }
 
 /// `iss`, spelt in another way: `(id, title, how)`.

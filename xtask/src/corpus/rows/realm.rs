@@ -1,7 +1,7 @@
 //! R: issuer, realm and key state.
 
 use super::super::case::{Basis, Cases, claims, claims_of, quoted};
-use super::super::world::{CONSUMER, FOREIGN, NOW, SOVEREIGN, TENANT, tenant_issuer};
+use super::super::world::{BACK_DATING, CONSUMER, FOREIGN, NOW, SCOPED, SOVEREIGN, TENANT, tenant_issuer};
 use Basis::{Policy, Rfc};
 
 const REALM: &str = "key_realm_mismatch";
@@ -12,6 +12,8 @@ pub(super) fn realms(cases: &mut Cases) {
     tenants(cases);
     states(cases);
     resources(cases);
+    audiences(cases);
+    back_dated(cases);
     bound(cases);
 }
 
@@ -368,6 +370,103 @@ fn resources(cases: &mut Cases) {
         token,
         "resource_realm_mismatch",
     );
+}
+
+/// R09, the part about audiences: this issuer's record names mail only.
+fn audiences(cases: &mut Cases) {
+    const MAIL: &str = "https://mail.example";
+    const FILES: &str = "https://files.example";
+    let not_allowed = Some("audience_not_allowed");
+    for (id, title, resource, aud, reason) in [
+        (
+            "R09-audience-good",
+            "the one audience its issuer may issue for",
+            "mail",
+            quoted(MAIL),
+            None,
+        ),
+        (
+            "R09-audience",
+            "the resource's audience, which its issuer may not issue for",
+            "files",
+            quoted(FILES),
+            not_allowed,
+        ),
+        (
+            "R09-audience-beside",
+            "an audience beside the good one that its issuer may not issue for",
+            "mail",
+            format!("[{},{}]", quoted(MAIL), quoted(FILES)),
+            not_allowed,
+        ),
+        (
+            "R09-audience-slash",
+            "the audience with a slash more beside the good one",
+            "mail",
+            format!("[{},\"{MAIL}/\"]", quoted(MAIL)),
+            not_allowed,
+        ),
+    ] {
+        let header = cases.header("scoped");
+        let token = cases.token("scoped", &header, &claims_of(SCOPED).with("aud", aud));
+        cases.at(resource, Policy, id, title, token, reason);
+    }
+}
+
+/// R08, the part about issuers that write `iat` before they issue: 300 s here, by a key that signed from 1000 s ago
+/// to 100 s ago.
+fn back_dated(cases: &mut Cases) {
+    for (id, title, iat, exp, reason) in [
+        (
+            "R08-dated-first",
+            "`iat` back-dated, issued in the key's first second",
+            NOW - 1_300,
+            NOW + 600,
+            None,
+        ),
+        (
+            "R08-dated-before",
+            "`iat` back-dated, issued a second before the key's first",
+            NOW - 1_301,
+            NOW + 600,
+            Some(WINDOW),
+        ),
+        (
+            "R08-dated-last",
+            "`iat` back-dated, issued in the key's last second",
+            NOW - 400,
+            NOW + 600,
+            None,
+        ),
+        (
+            "R08-dated-after",
+            "`iat` back-dated into the key's window, issued a second after its last",
+            NOW - 399,
+            NOW + 600,
+            Some(WINDOW),
+        ),
+        (
+            "C04-dated-longest",
+            "`iat` back-dated, as long from the issuance as this issuer's tokens live",
+            NOW - 500,
+            NOW - 200 + 3_600,
+            None,
+        ),
+        (
+            "C04-dated-second",
+            "`iat` back-dated, a second longer",
+            NOW - 500,
+            NOW - 200 + 3_601,
+            Some("lifetime_too_long"),
+        ),
+    ] {
+        let header = cases.header("dated");
+        let claims = claims_of(BACK_DATING)
+            .with("iat", iat.to_string())
+            .with("exp", exp.to_string());
+        let token = cases.token("dated", &header, &claims);
+        cases.at("mail", Policy, id, title, token, reason);
+    }
 }
 
 /// D: a bound token as a plain one. The other rows need a request.
