@@ -121,8 +121,12 @@ def load(library, folder, policy):
         algorithms = sorted(alg for alg in algorithms if alg and not alg.startswith("HS"))
         name = issuer["issuer"]
         names = [name.replace("{tenantid}", tenant) for tenant in issuer["tenants"]] if "{tenantid}" in name else [name]
+        try:
+            keys = library.load(jwks)
+        except Exception:
+            continue  # A set of which the library knows no key: nothing of that issuer is let in.
         for name in names:
-            issuers[name] = (issuer["realm"], algorithms, library.load(jwks))
+            issuers[name] = (issuer["realm"], algorithms, keys)
     return issuers
 
 

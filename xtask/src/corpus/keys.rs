@@ -10,7 +10,8 @@ use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
-    ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, UnparsedPublicKey,
+    ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, ML_DSA_44, ML_DSA_44_SIGNING, ML_DSA_65,
+    ML_DSA_65_SIGNING, ML_DSA_87, ML_DSA_87_SIGNING, PqdsaKeyPair, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -95,6 +96,11 @@ impl Keys {
         match kty.as_str() {
             "RSA" => "RS256",
             "OKP" => "EdDSA",
+            "AKP" => match self.member(kid, "alg").as_str() {
+                "ML-DSA-44" => "ML-DSA-44",
+                "ML-DSA-65" => "ML-DSA-65",
+                _ => "ML-DSA-87",
+            },
             _ if self.member(kid, "crv") == "P-384" => "ES384",
             _ => "ES256",
         }
@@ -110,8 +116,33 @@ impl Keys {
                     .map(|pair| pair.sign(message).as_ref().to_vec());
                 signed.unwrap_or_else(|_| self.broken(kid))
             }
+            algorithm if algorithm.starts_with("ML-DSA") => self.sign_ml_dsa(kid, algorithm, message),
             _ => self.sign_ecdsa(kid, message),
         }
+    }
+
+    fn sign_ml_dsa(&mut self, kid: &str, algorithm: &str, message: &[u8]) -> Vec<u8> {
+        let (public, seed) = (self.bytes(kid, "pub"), self.bytes(kid, "priv"));
+        let (signing, checking) = match algorithm {
+            "ML-DSA-44" => (&ML_DSA_44_SIGNING, &ML_DSA_44),
+            "ML-DSA-65" => (&ML_DSA_65_SIGNING, &ML_DSA_65),
+            _ => (&ML_DSA_87_SIGNING, &ML_DSA_87),
+        };
+        self.remember(
+            kid,
+            message,
+            |signature| {
+                UnparsedPublicKey::new(checking, &public)
+                    .verify(message, signature)
+                    .is_ok()
+            },
+            || {
+                let pair = PqdsaKeyPair::from_seed(signing, &seed)?;
+                let mut signature = vec![0; signing.signature_len()];
+                pair.sign(message, &mut signature)?;
+                Ok(signature)
+            },
+        )
     }
 
     /// Signs with an RSA key in one of the six ways.

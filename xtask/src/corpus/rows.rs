@@ -5,6 +5,7 @@ mod form;
 mod header;
 mod json;
 mod key;
+mod post_quantum;
 mod realm;
 mod signature;
 
@@ -17,6 +18,7 @@ pub(super) fn make(cases: &mut Cases) {
     json::strict(cases);
     header::headers(cases);
     key::keys(cases);
+    post_quantum::keys_and_signatures(cases);
     signature::signatures(cases);
     claim::claim_values(cases);
     realm::realms(cases);

@@ -17,6 +17,8 @@ pub(super) const FOREIGN: &str = "https://foreign.example/";
 pub(super) const BACK_DATING: &str = "https://dated.example";
 /// A provider that may issue for mail only.
 pub(super) const SCOPED: &str = "https://scoped.example";
+/// A provider that signs with ML-DSA.
+pub(super) const POST_QUANTUM: &str = "https://pq.example";
 /// The same provider in another cloud.
 pub(super) const SOVEREIGN: &str = "https://id.sovereign.example/enterprise";
 const DAY: u64 = 86_400;
@@ -119,7 +121,7 @@ fn own(keys: &mut Keys) -> Vec<Issuer> {
     vec![consumer, enterprise]
 }
 
-fn with_rules_of_their_own(keys: &mut Keys) -> [Issuer; 2] {
+fn with_rules_of_their_own(keys: &mut Keys) -> [Issuer; 3] {
     let dated = declared(
         keys,
         "dated",
@@ -127,6 +129,7 @@ fn with_rules_of_their_own(keys: &mut Keys) -> [Issuer; 2] {
         NOW - 1_000,
         Some(NOW - 100),
     );
+    let post_quantum = ["pq-44", "pq-65", "pq-87"].map(|kid| public(keys, kid));
     [
         Issuer {
             declared: true,
@@ -137,6 +140,7 @@ fn with_rules_of_their_own(keys: &mut Keys) -> [Issuer; 2] {
             audiences: &["https://mail.example"],
             ..Issuer::new(SCOPED, "enterprise", "scoped", vec![public(keys, "scoped")])
         },
+        Issuer::new(POST_QUANTUM, "enterprise", "pq", post_quantum.to_vec()),
     ]
 }
 
@@ -186,6 +190,7 @@ fn changes(keys: &mut Keys) -> Vec<(&'static str, &'static str, &'static str, Va
     let n = keys.member("foreign-rs256", "n");
     let even = format!("{}AA", n.get(..n.len() - 2).unwrap_or_default());
     let ed25519 = keys.member("foreign-ed25519", "x");
+    let pq = keys.member("pq-44", "pub");
     vec![
         ("use-enc", "keys-bad", "use", json!("enc")),
         ("key-ops-encrypt", "keys-bad", "key_ops", json!(["encrypt"])),
@@ -201,6 +206,9 @@ fn changes(keys: &mut Keys) -> Vec<(&'static str, &'static str, &'static str, Va
         ("x-long", "keys-bad", "x", json!(format!("AAAA{x}"))),
         ("curve-mismatch", "keys-bad", "crv", json!("P-384")),
         ("p-384", "keys-p384", "use", json!("sig")),
+        ("akp-no-algorithm", "pq-44", "alg", Value::Null),
+        ("akp-other-algorithm", "pq-44", "alg", json!("ML-DSA-65")),
+        ("akp-short", "pq-44", "pub", json!(pq.get(..1_740))),
         ("ed25519-short", "foreign-ed25519", "x", json!(ed25519.get(..40))),
         ("x25519", "foreign-ed25519", "crv", json!("X25519")),
     ]
@@ -247,6 +255,7 @@ fn public(keys: &mut Keys, kid: &str) -> Value {
     let members: &[&str] = match keys.algorithm(kid) {
         "RS256" => &["kty", "n", "e"],
         "EdDSA" => &["kty", "crv", "x"],
+        algorithm if algorithm.starts_with("ML-DSA") => &["kty", "pub"],
         _ => &["kty", "crv", "x", "y"],
     };
     let mut jwk = json!({"kid": kid, "alg": keys.algorithm(kid), "use": "sig"});
