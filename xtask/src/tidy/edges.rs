@@ -100,7 +100,7 @@ pub(crate) fn forbidden(workspace: &Workspace) -> Vec<Finding> {
             }
         }
     }
-    let packages = locked_packages(workspace);
+    let packages = without_dev_dependencies(workspace, locked_packages(workspace));
     for name in NOT_IN_TOKEN {
         if packages.contains_key("countersign-token") && reaches(&packages, "countersign-token", name) {
             let problem = format!("reaches {name}: no I/O, no async, no HTTP");
@@ -158,26 +158,15 @@ fn edges(workspace: &Workspace) -> Edges {
         .collect();
     let of = |manifest: &toml::Table| {
         let mut uses = BTreeMap::new();
-        let platforms = manifest.get("target").and_then(toml::Value::as_table);
-        let platforms = platforms
-            .into_iter()
-            .flat_map(toml::Table::values)
-            .filter_map(toml::Value::as_table);
-        for place in std::iter::once(manifest).chain(platforms) {
-            for (section, tests) in [
-                ("dependencies", false),
-                ("build-dependencies", false),
-                ("dev-dependencies", true),
-            ] {
-                let section = place.get(section).and_then(toml::Value::as_table);
-                for (key, value) in section.into_iter().flatten() {
-                    let package = value.get("package").and_then(toml::Value::as_str).unwrap_or(key);
-                    if manifests.contains_key(package) {
-                        uses.entry(package.to_owned())
-                            .and_modify(|it| *it = *it && tests)
-                            .or_insert(tests);
-                    }
-                }
+        for (section, tests) in [
+            ("dependencies", false),
+            ("build-dependencies", false),
+            ("dev-dependencies", true),
+        ] {
+            for package in dependency_sections(manifest, section).filter(|it| manifests.contains_key(*it)) {
+                uses.entry(package.to_owned())
+                    .and_modify(|it| *it = *it && tests)
+                    .or_insert(tests);
             }
         }
         uses
@@ -186,6 +175,20 @@ fn edges(workspace: &Workspace) -> Edges {
         .iter()
         .map(|(name, manifest)| (name.clone(), of(manifest)))
         .collect()
+}
+
+/// The packages that a manifest names in such sections, for all platforms and for single ones.
+fn dependency_sections<'m>(manifest: &'m toml::Table, section: &'m str) -> impl Iterator<Item = &'m str> {
+    let platforms = manifest.get("target").and_then(toml::Value::as_table);
+    let platforms = platforms
+        .into_iter()
+        .flat_map(toml::Table::values)
+        .filter_map(toml::Value::as_table);
+    std::iter::once(manifest)
+        .chain(platforms)
+        .filter_map(move |place| place.get(section)?.as_table())
+        .flatten()
+        .map(|(key, value)| value.get("package").and_then(toml::Value::as_str).unwrap_or(key))
 }
 
 /// Every package in the lock file with what it depends on (versions merged: the question is only what is reached).
@@ -214,6 +217,22 @@ fn locked_packages(workspace: &Workspace) -> Graph {
             .entry(name.to_owned())
             .or_default()
             .extend(uses.map(str::to_owned));
+    }
+    packages
+}
+
+/// The lock file does not say what only tests use; for the crates of the workspace their manifests do. What a package
+/// from elsewhere uses in its tests does not stand in the lock file at all.
+fn without_dev_dependencies(workspace: &Workspace, mut packages: Graph) -> Graph {
+    for (_, manifest) in super::manifests::packages(workspace) {
+        let Some(uses) = super::manifests::name(&manifest).and_then(|name| packages.get_mut(name)) else {
+            continue;
+        };
+        let kept = |name: &String| {
+            let in_section = |section| dependency_sections(&manifest, section).any(|it| it == name.as_str());
+            in_section("dependencies") || in_section("build-dependencies") || !in_section("dev-dependencies")
+        };
+        uses.retain(kept);
     }
     packages
 }
@@ -308,5 +327,26 @@ mod tests {
         assert_eq!(forbidden(&Workspace::of(&[TOKEN, ("Cargo.lock", lock)])).len(), 1);
         let lock = lock.replace("tokio", "serde");
         assert_eq!(forbidden(&Workspace::of(&[TOKEN, ("Cargo.lock", &lock)])), []);
+    }
+
+    #[test]
+    fn the_tests_of_the_token_crate_may_have_a_runtime_and_the_crate_may_not() {
+        let lock = "[[package]]\nname = \"countersign-token\"\ndependencies = [\"axum\"]\n[[package]]\nname = \"axum\"\ndependencies = [\"tokio\"]\n";
+        let found = |sections: &str| {
+            let manifest = format!("{}{sections}", TOKEN.1);
+            forbidden(&Workspace::of(&[(TOKEN.0, &manifest), ("Cargo.lock", lock)])).len()
+        };
+        assert_eq!(found("[dev-dependencies]\naxum = \"0.8\"\n"), 0);
+        for section in [
+            "dependencies",
+            "build-dependencies",
+            "target.'cfg(unix)'.dependencies",
+        ] {
+            assert_eq!(found(&format!("[{section}]\naxum = \"0.8\"\n")), 2, "{section}");
+        }
+        assert_eq!(
+            found("[dev-dependencies]\naxum = \"0.8\"\n[dependencies]\naxum = \"0.8\"\n"),
+            2
+        );
     }
 }

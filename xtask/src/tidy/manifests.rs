@@ -76,7 +76,7 @@ pub(super) fn lanes(workspace: &Workspace) -> Vec<Finding> {
     findings
 }
 
-/// `//!` on the first line of every library and binary.
+/// `//!` on the first line of every library and binary, or its README in that place.
 pub(super) fn headers(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (file, _) in packages(workspace) {
@@ -90,11 +90,14 @@ pub(super) fn headers(workspace: &Workspace) -> Vec<Finding> {
         if roots.peek().is_none() {
             findings.push(Finding::of(&file.path, "has neither src/lib.rs nor src/main.rs"));
         }
-        let bare = roots.filter(|it| !it.text.starts_with("//!"));
+        let bare = roots.filter(|it| !it.text.starts_with("//!") && !it.text.starts_with(README_INSTEAD));
         findings.extend(bare.map(|it| Finding::at(&it.path, 1, "does not begin with a `//!` header")));
     }
     findings
 }
+
+/// How a library takes its README as its front page.
+const README_INSTEAD: &str = "#![doc = include_str!(\"../README.md\")]\n";
 
 #[cfg(test)]
 mod tests {
