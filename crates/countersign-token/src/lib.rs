@@ -1,4 +1,6 @@
-//! Strict verification of JWT access tokens: a key belongs to one issuer, one realm and one time window.
+#![doc = include_str!("../README.md")]
+//!
+//! # How a token is read
 //!
 //! ```text
 //!  text ──▶ RawToken ──▶ ParsedToken ──▶ verify(token, check) ──▶ VerifiedToken
@@ -12,6 +14,7 @@
 //!
 //! What it does:
 //!
+//! - finds the one token of a request ([`Authorization`]);
 //! - reads a token once and strictly: compact form only, canonical base64url, no member twice at any depth, a closed
 //!   list of header members;
 //! - checks one visible, ordered list of [`RULES`], each with a [`Reason`]; [`verify()`] stops at the first that does
@@ -28,9 +31,9 @@
 //!   own;
 //! - nothing is read from a token before it is verified, except through the module [`dangerous`];
 //! - a signature proves which key, not that the token was issued: that is the ledger's part. For a key that is
-//!   `suspect` ([`VerifiedToken::key_state`]) the caller must ask it.
+//!   `suspect` ([`VerifiedToken::key_state`]) the caller must ask it, or refuse ([`VerifiedToken::without_ledger`]).
 //!
-//! # Example
+//! # Without a framework
 //!
 //! ```
 //! use countersign_token::{
@@ -58,6 +61,7 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 pub mod assertion;
+mod authorization;
 mod base64url;
 mod bundle;
 mod claims;
@@ -90,6 +94,7 @@ mod token;
 mod verify;
 mod weak_key;
 
+pub use authorization::Authorization;
 pub use bundle::TrustBundle;
 pub use confirmation::{Dpop, Proofs};
 pub use fingerprint::{CertificateThumbprint, Fingerprint, Thumbprint, TokenDigest};

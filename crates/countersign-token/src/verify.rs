@@ -90,6 +90,18 @@ impl VerifiedToken {
         self.token.claims()
     }
 
+    /// The token, for a service that does not ask the ledger: unless its key may be stolen ([`KeyState::Suspect`]), for
+    /// then only the ledger can say whether the token was issued. Refused as `provenance_unknown`.
+    pub fn without_ledger(self) -> Result<Self, Refusal> {
+        if self.key_state() == KeyState::Suspect {
+            return Err(Refusal::new(
+                Reason::ProvenanceUnknown,
+                "the key is suspect, and no ledger is asked",
+            ));
+        }
+        Ok(self)
+    }
+
     /// `iss`.
     pub fn issuer(&self) -> &str {
         self.claims().issuer().unwrap_or_default()

@@ -15,6 +15,7 @@ mod corpus_keys;
 mod dpop;
 mod email;
 mod explanations;
+mod front_page;
 mod key_sets;
 mod keysets_absence;
 mod keysets_published;
