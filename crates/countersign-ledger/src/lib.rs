@@ -91,6 +91,7 @@ mod journal;
 mod ledger;
 pub mod note;
 mod open;
+pub mod policy;
 pub mod proof;
 mod publish;
 mod queue;
