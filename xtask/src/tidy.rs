@@ -6,6 +6,7 @@
 
 mod calls;
 mod edges;
+mod examples;
 mod exemptions;
 mod links;
 pub(crate) mod manifests;
@@ -88,6 +89,10 @@ const RULES: &[Rule] = &[
     Rule {
         name: "reason codes are unique, documented, tested",
         check: reasons::complete,
+    },
+    Rule {
+        name: "public items of countersign-token show an example",
+        check: examples::complete,
     },
     Rule {
         name: "allow and expect say why",

@@ -17,6 +17,14 @@ const CLIENT_REALM: &str = "client";
 const TOKEN_TYPES: &[&str] = &["jwt", "client-authentication+jwt"];
 
 /// What an assertion must say.
+///
+/// ```
+/// use countersign_token::assertion::AssertionPolicy;
+///
+/// let ours = ["https://id.example".to_owned(), "https://id.example/token".to_owned()];
+/// let mut policy = AssertionPolicy::new("mail-client", &ours, 1_700_000_000);
+/// policy.lifetime_max = 60;
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AssertionPolicy<'a> {
@@ -47,6 +55,29 @@ impl<'a> AssertionPolicy<'a> {
 }
 
 /// A verified assertion. The caller must see to it that `token_id` is used once before `expires_at`.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let claims = serde_json::json!({"iss": "mail-client", "sub": "mail-client", "aud": "https://id.example", "jti": "1",
+/// #     "exp": given::NOW + 60});
+/// # let (text, jwks) = given::signed_by_client(&claims);
+/// # let keys = countersign_token::assertion::client_keys(jwks.as_bytes(), "mail-client")?;
+/// # let ours = ["https://id.example".to_owned()];
+/// # let policy = countersign_token::assertion::AssertionPolicy::new("mail-client", &ours, given::NOW);
+/// # let token = countersign_token::ParsedToken::parse(&text)?;
+/// use std::collections::HashMap;
+///
+/// use countersign_token::assertion;
+///
+/// // Which assertions of which client were used, and until when that must be remembered.
+/// let mut used = HashMap::new();
+/// let assertion = assertion::verify(&token, &keys, &policy)?;
+/// let is_first = used.insert(("mail-client", assertion.token_id), assertion.expires_at).is_none();
+/// assert!(is_first);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Assertion {
@@ -59,6 +90,19 @@ pub struct Assertion {
 }
 
 /// Reads a client's registered key set. Such keys need no scope members, and no `kid`: the thumbprint stands for it.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::assertion;
+///
+/// let keys = assertion::client_keys(
+///     br#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+///     "mail-client",
+/// )?;
+/// assert!(keys.key("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k").is_some());
+/// # Ok(())
+/// # }
+/// ```
 pub fn client_keys(json: &[u8], client_id: &str) -> Result<KeySet, JwksError> {
     let issuer = IssuerName::Exact(client_id.to_owned());
     let context = KeyContext {
@@ -70,6 +114,26 @@ pub fn client_keys(json: &[u8], client_id: &str) -> Result<KeySet, JwksError> {
 }
 
 /// Verifies an assertion.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let claims = serde_json::json!({"iss": "mail-client", "sub": "mail-client", "aud": "https://id.example", "jti": "1",
+/// #     "exp": given::NOW + 60});
+/// # let (text, jwks) = given::signed_by_client(&claims);
+/// use countersign_token::{ParsedToken, assertion, assertion::AssertionPolicy};
+///
+/// let keys = assertion::client_keys(jwks.as_bytes(), "mail-client")?;
+/// let ours = ["https://id.example".to_owned()];
+/// let policy = AssertionPolicy::new("mail-client", &ours, 1_700_000_000);
+///
+/// let assertion = assertion::verify(&ParsedToken::parse(&text)?, &keys, &policy)?;
+/// assert_eq!(assertion.token_id, "1");
+/// // Remembered until then, so that nobody uses it again.
+/// assert_eq!(assertion.expires_at, 1_700_000_000 + 60 + 30);
+/// # Ok(())
+/// # }
+/// ```
 pub fn verify(
     token: &ParsedToken,
     keys: &KeySet,

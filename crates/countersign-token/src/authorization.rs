@@ -7,6 +7,29 @@ use crate::token::RawToken;
 ///
 /// What a service reads beside it hangs on the scheme: under `DPoP` the proof belongs to the token and must be checked
 /// with it ([`Proofs::with_dpop`](crate::Proofs::with_dpop)); under `Bearer` no proof is looked at.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let text = given::token("F00-good");
+/// use countersign_token::{Authorization, ParsedToken};
+///
+/// // All values of the request's `Authorization` headers.
+/// let headers = [format!("Bearer {text}")];
+/// let token: ParsedToken = Authorization::of(&headers)?.bearer()?.parse()?;
+///
+/// let twice = [format!("Bearer {text}"), format!("Bearer {text}")];
+/// assert_eq!(Authorization::of(&twice).unwrap_err().code(), "authorization_repeated");
+///
+/// // Where proofs are taken too:
+/// match Authorization::of(&[format!("DPoP {text}")])? {
+///     Authorization::Bearer(token) => { /* without `Proofs`: a bound token is refused then */ }
+///     Authorization::Dpop(token) => { /* with the request's `DPoP` headers in the `Proofs` of the `Check` */ }
+///     _ => unreachable!("no other scheme is asked for here"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Authorization<'a> {

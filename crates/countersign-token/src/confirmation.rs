@@ -67,6 +67,20 @@ impl<'a> Proofs<'a> {
 }
 
 /// A DPoP proof as it came; [`Proofs`] shows it in use.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::Dpop;
+/// use countersign_token::dpop::{MemoryReplayStore, Request, RequestUrl};
+///
+/// let (used, url) = (MemoryReplayStore::new(100_000), RequestUrl::parse("https://mail.example/inbox")?);
+/// // Two of them: they are seen, and refused as `proof_repeated`.
+/// let headers = ["eyJ0eXAi...", "eyJ0eXAi..."];
+/// let dpop = Dpop::new(&headers, Request::new("GET", &url, &used));
+/// assert_eq!(dpop.headers.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Dpop<'a> {

@@ -11,6 +11,21 @@ use crate::token::ParsedToken;
 pub use crate::jws::verify_signature_alone;
 
 /// The content of a token nobody has verified. A forger wrote it, until proved otherwise.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let text = given::token("F00-good");
+/// use countersign_token::{ParsedToken, dangerous::Unverified};
+///
+/// let token = ParsedToken::parse(&text)?;
+/// let claimed = Unverified::of(&token);
+/// // For a log, or to tell the owner of a token what is in it. Anybody can write a token that says so.
+/// println!("says that it is {:?}'s, of {:?}", claimed.subject(), claimed.issuer());
+/// assert_eq!(claimed.subject(), Some("ada"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Unverified<'a>(&'a ParsedToken);
 

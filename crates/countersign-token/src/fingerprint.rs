@@ -172,6 +172,13 @@ impl Thumbprint {
     }
 
     /// Takes over a hash that was computed elsewhere, for example read from the ledger.
+    ///
+    /// ```
+    /// use countersign_token::Thumbprint;
+    ///
+    /// let print = Thumbprint::from_bytes([0; 32]);
+    /// assert_eq!(print.to_base64url(), "A".repeat(43));
+    /// ```
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }

@@ -11,6 +11,22 @@ const PLACEHOLDER: &str = "{tenantid}";
 const GUID_BYTES: usize = 36;
 
 /// The `iss` values an issuer record answers for.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::IssuerName;
+///
+/// let one = IssuerName::parse("https://id.example")?;
+/// assert!(one.matches("https://id.example").is_some());
+/// assert!(one.matches("https://id.example/").is_none(), "compared byte by byte");
+///
+/// let each_tenant: IssuerName = "https://id.example/{tenantid}/v2.0".parse()?;
+/// let found = each_tenant.matches("https://id.example/1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e/v2.0");
+/// assert_eq!(found.and_then(|found| found.tenant), Some("1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e"));
+/// assert!(each_tenant.matches("https://id.example/common/v2.0").is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum IssuerName {
@@ -81,6 +97,17 @@ impl fmt::Display for IssuerName {
 }
 
 /// A template such as `https://login.example/{tenantid}/v2.0`; made by [`IssuerName::parse`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::IssuerName;
+///
+/// let name = IssuerName::parse("https://id.example/{tenantid}")?;
+/// assert!(matches!(name, IssuerName::Template(_)));
+/// assert_eq!(name.to_string(), "https://id.example/{tenantid}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IssuerTemplate {
     text: String,
@@ -116,6 +143,16 @@ impl IssuerTemplate {
 }
 
 /// That an `iss` is covered by an [`IssuerName`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::IssuerName;
+///
+/// let found = IssuerName::parse("https://id.example")?.matches("https://id.example");
+/// assert!(found.is_some_and(|found| found.tenant.is_none()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IssuerMatch<'t> {
@@ -124,6 +161,13 @@ pub struct IssuerMatch<'t> {
 }
 
 /// Whether `text` is a GUID in lower case: the one spelling of a tenant that is accepted.
+///
+/// ```
+/// use countersign_token::is_guid;
+///
+/// assert!(is_guid("1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e"));
+/// assert!(!is_guid("1A1A1A1A-2B2B-4C3C-8D4D-5E5E5E5E5E5E"));
+/// ```
 pub fn is_guid(text: &str) -> bool {
     text.len() == GUID_BYTES
         && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -133,6 +177,14 @@ pub fn is_guid(text: &str) -> bool {
 }
 
 /// Why a text is no issuer name.
+///
+/// ```
+/// use countersign_token::IssuerName;
+///
+/// let error = IssuerName::parse("https://{tenantid}.example").unwrap_err();
+/// assert_eq!(error.code(), "issuer_name_placeholder_misplaced");
+/// assert_eq!(error.hint(), Some("write it like `https://login.example/{tenantid}/v2.0`"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssuerNameError {
@@ -174,6 +226,14 @@ impl IssuerNameError {
 }
 
 /// Which tenants are let in.
+///
+/// ```
+/// use countersign_token::TenantRule;
+///
+/// let rule = TenantRule::Only(vec!["1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e".to_owned()]);
+/// assert!(rule.allows(Some("1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e")));
+/// assert!(!rule.allows(None), "a token that names no tenant");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TenantRule {
@@ -224,6 +284,21 @@ impl AudienceRule {
 }
 
 /// Everything known of one issuer: what `iss` it signs as, in which realm, how, and with which keys.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{IssuerRecord, TenantRule};
+///
+/// # let (issuer, keys) = (given::issuer(), given::key_set());
+/// // Tokens of this issuer live for an hour at most.
+/// let mut record = IssuerRecord::new(issuer, "enterprise", 3_600, keys);
+/// // Only what differs from the strict defaults is said.
+/// record.token_types = vec!["at+jwt".to_owned(), "JWT".to_owned()];
+/// record.tenants = TenantRule::Only(vec!["1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e".to_owned()]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IssuerRecord {

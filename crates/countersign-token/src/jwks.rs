@@ -12,6 +12,21 @@ use crate::key::KeyRecord;
 use crate::limits::{KEY_SET_BYTES_MAX, KEY_SET_KEYS_MAX};
 
 /// Whether a set's keys must state their own scope.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{IssuerName, KeyContext, KeyFault, KeyMetadata, KeySet};
+///
+/// let issuer = IssuerName::parse("https://id.example")?;
+/// let jwks = br#"{"keys": [{"kid": "1", "kty": "OKP", "crv": "Ed25519",
+///     "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+/// let read = |metadata| KeySet::parse(jwks, &KeyContext::new(&issuer, "staff", metadata));
+///
+/// assert_eq!(read(KeyMetadata::Assumed)?.len(), 1);
+/// assert_eq!(read(KeyMetadata::Declared)?.refused()[0].reason, KeyFault::IssuerMissing);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyMetadata {
@@ -25,6 +40,18 @@ pub enum KeyMetadata {
 }
 
 /// Whose key set is read.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{IssuerName, KeyContext, KeyMetadata, KeySet};
+///
+/// let issuer = IssuerName::parse("https://id.example")?;
+/// let context = KeyContext::new(&issuer, "staff", KeyMetadata::Assumed);
+/// let keys = KeySet::parse(br#"{"keys": []}"#, &context)?;
+/// assert!(keys.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyContext<'a> {
@@ -48,6 +75,31 @@ impl<'a> KeyContext<'a> {
 }
 
 /// The keys of one issuer, by key id, and those that were refused.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{IssuerName, KeyContext, KeyMetadata, KeySet};
+///
+/// let issuer = IssuerName::parse("https://id.example")?;
+/// let context = KeyContext::new(&issuer, "staff", KeyMetadata::Assumed);
+/// let keys = KeySet::parse(
+///     br#"{"keys": [
+///         {"kid": "1", "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+///         {"kid": "2", "kty": "oct", "k": "c2VjcmV0"}
+///     ]}"#,
+///     &context,
+/// )?;
+/// assert!(keys.key("1").is_some());
+/// for refusal in keys.refused() {
+///     println!("{refusal}"); // key 2: a symmetric key in a public set
+/// }
+///
+/// // Of keys with one id none is taken: which of them was meant?
+/// let twice = KeySet::new(keys.keys().chain(keys.keys()).cloned().collect());
+/// assert!(twice.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySet {
     keys: BTreeMap<String, KeyRecord>,
@@ -161,6 +213,19 @@ impl FromIterator<KeyRecord> for KeySet {
 }
 
 /// A key that was not taken.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{IssuerName, KeyContext, KeyMetadata, KeySet};
+///
+/// let issuer = IssuerName::parse("https://id.example")?;
+/// let context = KeyContext::new(&issuer, "staff", KeyMetadata::Assumed);
+/// let keys = KeySet::parse(br#"{"keys": [{"kid": "2", "kty": "oct", "k": "c2VjcmV0"}]}"#, &context)?;
+/// let refusal = &keys.refused()[0];
+/// assert_eq!((refusal.key_id.as_deref(), refusal.reason.code()), (Some("2"), "key_symmetric"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyRefusal {
@@ -199,6 +264,18 @@ fn read_entries(text: &[u8]) -> Result<Vec<Value>, JwksError> {
 }
 
 /// Why a key set as a whole was not read.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{IssuerName, JwksError, KeyContext, KeyMetadata, KeySet};
+///
+/// let issuer = IssuerName::parse("https://id.example")?;
+/// let context = KeyContext::new(&issuer, "staff", KeyMetadata::Assumed);
+/// let error = KeySet::parse(b"<html>", &context).unwrap_err();
+/// assert_eq!((error, error.code()), (JwksError::JsonInvalid, "key_set_json_invalid"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JwksError {
@@ -243,6 +320,15 @@ impl JwksError {
 }
 
 /// Why one key of a set was not taken.
+///
+/// ```
+/// use countersign_token::{KeyFault, PublicKey};
+/// use serde_json::json;
+///
+/// let fault = PublicKey::from_jwk(&json!({"kty": "oct", "k": "c2VjcmV0"})).unwrap_err();
+/// assert_eq!(fault, KeyFault::SymmetricKey);
+/// assert!(fault.hint().is_some_and(|hint| hint.starts_with("treat the key as stolen")));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFault {

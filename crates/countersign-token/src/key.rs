@@ -10,6 +10,14 @@ use crate::issuer::IssuerName;
 use crate::public_key::PublicKey;
 
 /// A signature algorithm. It is a property of the key; a token only repeats it.
+///
+/// ```
+/// use countersign_token::Algorithm;
+///
+/// assert_eq!(Algorithm::from_name("ES256"), Some(Algorithm::Es256));
+/// assert_eq!(Algorithm::from_name("HS256"), None, "no shared secrets");
+/// assert_eq!(Algorithm::MlDsa65.to_string(), "ML-DSA-65");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -109,6 +117,15 @@ impl fmt::Display for Algorithm {
 /// Where a key is in its life, from the least to the most restrictive.
 ///
 /// Exhaustive on purpose: whoever decides by a key's state must decide on each.
+///
+/// ```
+/// use countersign_token::KeyState;
+///
+/// assert_eq!(KeyState::from_name("suspect"), Some(KeyState::Suspect));
+/// // The authority says one thing, an alarm another.
+/// let state = KeyState::Active.most_restrictive(KeyState::Suspect);
+/// assert_eq!(state.as_str(), "suspect");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyState {
     /// Announced, may not sign yet.
@@ -169,6 +186,14 @@ impl fmt::Display for KeyState {
 /// When a key was allowed to sign; both ends belong to it. A token's `iat` must lie inside.
 ///
 /// Exhaustive on purpose: a window has two ends.
+///
+/// ```
+/// use countersign_token::SigningWindow;
+///
+/// let retired = SigningWindow { sign_from: 1_690_000_000, sign_until: Some(1_699_999_999) };
+/// assert!(retired.contains(1_699_999_999));
+/// assert!(!retired.contains(1_700_000_000), "arithmetically dead");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SigningWindow {
     /// First second, unix time.
@@ -191,6 +216,24 @@ impl SigningWindow {
 }
 
 /// A public key and its scope: issuer, realm, state and signing window. Cloning is cheap.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{IssuerName, KeyRecord, KeyState, PublicKey, SigningWindow};
+/// use serde_json::json;
+///
+/// let public = PublicKey::from_jwk(&json!({
+///     "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+/// }))?;
+/// let issuer = IssuerName::parse("https://id.example")?;
+/// let key = KeyRecord::new(public, issuer, "staff", KeyState::Active, SigningWindow::OPEN);
+/// assert_eq!(key.id(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+///
+/// let stolen = key.with_state(KeyState::Suspect);
+/// assert_eq!(stolen.to_jwk()["cs_state"], "suspect");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyRecord(Arc<Inner>);
 

@@ -21,6 +21,21 @@ use crate::key::Algorithm;
 use crate::weak_key;
 
 /// A public key that passed every check. Cloning is cheap.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{Algorithm, PublicKey};
+/// use serde_json::json;
+///
+/// // RFC 8037, appendices A.2 and A.3.
+/// let key = PublicKey::from_jwk(&json!({
+///     "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+/// }))?;
+/// assert_eq!(key.algorithm(), Algorithm::EdDsa);
+/// assert_eq!(key.thumbprint().to_base64url(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct PublicKey(Arc<Inner>);
 
@@ -59,6 +74,19 @@ impl PublicKey {
 
     /// An ES256, ES384 or ES512 key from an uncompressed point of its curve: `0x04 || x || y`, both coordinates in full
     /// length (32, 48 or 66 bytes each).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+    /// use countersign_token::{Algorithm, PublicKey};
+    ///
+    /// let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
+    /// let key = PublicKey::from_ec_point(Algorithm::Es256, pair.public_key().as_ref())?;
+    /// let signature = pair.sign(&aws_lc_rs::rand::SystemRandom::new(), b"message")?;
+    /// assert!(key.verify(b"message", signature.as_ref()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_ec_point(algorithm: Algorithm, point: &[u8]) -> Result<Self, KeyFault> {
         let (curve, verifier) = curve(algorithm).ok_or(KeyFault::AlgorithmUnsupported)?;
         let Some((4, coordinates)) = point.split_first() else {
@@ -79,6 +107,19 @@ impl PublicKey {
 
     /// An `EdDSA` key from the 32 bytes of an Ed25519 public key. What is no point of the curve is refused, and so are
     /// the points of small order: for them anyone can make signatures.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+    /// use countersign_token::{KeyFault, PublicKey};
+    ///
+    /// let pair = Ed25519KeyPair::generate()?;
+    /// let key = PublicKey::from_ed25519(pair.public_key().as_ref())?;
+    /// assert!(key.verify(b"message", pair.sign(b"message").as_ref()));
+    /// assert_eq!(PublicKey::from_ed25519(&[0; 32]), Err(KeyFault::PointInvalid));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_ed25519(bytes: &[u8]) -> Result<Self, KeyFault> {
         let encoded: &[u8; 32] = bytes.try_into().map_err(|_| KeyFault::PointInvalid)?;
         if weak_key::is_weak_ed25519(encoded) || !curve25519::is_on_curve(encoded) {
@@ -93,6 +134,19 @@ impl PublicKey {
 
     /// A key for one of RS256, RS384, RS512, PS256, PS384 and PS512 from modulus and exponent, big-endian without
     /// leading zeros. With PSS the salt is as long as the hash (RFC 7518 §3.5), and no other length verifies.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use countersign_token::{Algorithm, KeyFault, PublicKey};
+    ///
+    /// let modulus = [0xa5; 256]; // as the signer's library gives it
+    /// let key = PublicKey::from_rsa(Algorithm::Ps256, &modulus, &[1, 0, 1])?;
+    /// assert_eq!(key.algorithm(), Algorithm::Ps256);
+    /// let short = PublicKey::from_rsa(Algorithm::Ps256, &modulus[..128], &[1, 0, 1]);
+    /// assert_eq!(short, Err(KeyFault::RsaModulusTooSmall));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_rsa(algorithm: Algorithm, modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyFault> {
         let verifier = rsa_parameters(algorithm).ok_or(KeyFault::AlgorithmUnsupported)?;
         weak_key::check_modulus(modulus)?;
@@ -111,6 +165,18 @@ impl PublicKey {
     }
 
     /// An ML-DSA-44, ML-DSA-65 or ML-DSA-87 key from its encoding in FIPS 204: 1312, 1952 or 2592 bytes.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use countersign_token::{Algorithm, KeyFault, PublicKey};
+    ///
+    /// let bytes = [7; 1_312]; // as the signer's library gives them
+    /// let key = PublicKey::from_ml_dsa(Algorithm::MlDsa44, &bytes)?;
+    /// assert_eq!(key.algorithm(), Algorithm::MlDsa44);
+    /// assert_eq!(PublicKey::from_ml_dsa(Algorithm::MlDsa65, &bytes), Err(KeyFault::LengthInvalid));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_ml_dsa(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, KeyFault> {
         let (length, verifier) = ml_dsa(algorithm).ok_or(KeyFault::AlgorithmUnsupported)?;
         // The parser takes other encodings too, a whole `SubjectPublicKeyInfo` for one.

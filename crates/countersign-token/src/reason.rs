@@ -8,6 +8,17 @@ macro_rules! reasons {
         ///
         /// The codes are stable; `docs/reasons.md` lists them. Exhaustive on purpose: whoever turns a reason into an
         /// answer must place each new one by hand.
+        ///
+        /// ```
+        /// use countersign_token::Reason;
+        ///
+        /// let reason = Reason::KeyRealmMismatch;
+        /// assert_eq!(reason.as_str(), "key_realm_mismatch");
+        /// println!("{} {}", reason.meaning(), reason.remedy());
+        ///
+        /// // In the order in which they are checked.
+        /// assert!(Reason::SignatureInvalid < Reason::TokenExpired);
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $(#[doc = $meaning] $variant,)*
@@ -360,6 +371,20 @@ impl fmt::Display for Reason {
 }
 
 /// What is known beyond the reason. Never holds a part of the token.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let text = given::token("F00-good");
+/// use countersign_token::{Check, Detail, ParsedToken, verify};
+///
+/// # let (registry, resource) = (given::registry(), given::resource());
+/// let too_late = Check::new(&registry, &resource, 1_700_100_000);
+/// let refusal = verify(&ParsedToken::parse(&text)?, &too_late).unwrap_err();
+/// assert!(matches!(refusal.detail, Detail::Amount { what: "exp", value: 1_700_000_600, .. }));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Detail {
@@ -409,6 +434,17 @@ impl fmt::Display for Detail {
 }
 
 /// That a token is refused: the first rule that does not hold.
+///
+/// ```
+/// use countersign_token::{ParsedToken, Reason, Refusal};
+///
+/// let refusal = ParsedToken::parse("eyJhbGciOiJub25lIn0.e30.").unwrap_err();
+/// assert_eq!((refusal.reason, refusal.code()), (Reason::AlgorithmNone, "algorithm_none"));
+///
+/// // A service's own rule may use the same words.
+/// let refusal = Refusal::new(Reason::ScopeInsufficient, "deleting needs `mail.delete`");
+/// assert_eq!(refusal.to_string(), "scope_insufficient: deleting needs `mail.delete`");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}: {detail}")]
 #[non_exhaustive]

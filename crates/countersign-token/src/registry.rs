@@ -6,6 +6,22 @@ use crate::issuer::{IssuerName, IssuerRecord};
 use crate::key::KeyRecord;
 
 /// All trusted issuers. A token's `iss` selects one record; its keys are looked for there and nowhere else.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{IssuerRecord, Registry};
+///
+/// # let (issuer, keys) = (given::issuer(), given::key_set());
+/// let registry = Registry::new(vec![IssuerRecord::new(issuer, "enterprise", 3_600, keys)])?;
+///
+/// let iss = "https://id.example/enterprise/1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e";
+/// let (record, tenant) = registry.issuer(iss).ok_or("nobody answers for it")?;
+/// assert_eq!((record.realm.as_str(), tenant), ("enterprise", Some("1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e")));
+/// assert!(registry.issuer("https://evil.example").is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     records: Vec<IssuerRecord>,
@@ -105,6 +121,19 @@ fn check_record(record: &IssuerRecord) -> Result<(), RegistryError> {
 }
 
 /// Why issuers cannot be trusted together.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{IssuerRecord, Registry};
+///
+/// # let (issuer, keys) = (given::issuer(), given::key_set());
+/// // The keys are those of another realm.
+/// let error = Registry::new(vec![IssuerRecord::new(issuer, "consumer", 3_600, keys)]).unwrap_err();
+/// assert_eq!(error.code(), "issuer_key_foreign");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {

@@ -3,6 +3,13 @@
 use crate::issuer::TenantRule;
 
 /// Something that is protected.
+///
+/// ```
+/// use countersign_token::Resource;
+///
+/// let mut resource = Resource::new("mail", "https://mail.example", "enterprise");
+/// resource.scopes = vec!["mail.read".to_owned()];
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resource {
@@ -38,6 +45,14 @@ impl Resource {
 ///
 /// Anyone can set any address in a tenant of his own. A resource that takes the address for the person lets him in as
 /// somebody else (nOAuth). Identity is `iss` and `sub`.
+///
+/// ```
+/// use countersign_token::{Resource, UnverifiedEmail};
+///
+/// let mut resource = Resource::new("mail", "https://mail.example", "enterprise");
+/// assert_eq!(resource.unverified_email, UnverifiedEmail::Refuse);
+/// resource.unverified_email = UnverifiedEmail::Ignore;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnverifiedEmail {

@@ -13,6 +13,16 @@ use crate::reason::{Detail, Reason, Refusal};
 use crate::resource::UnverifiedEmail;
 
 /// One rule.
+///
+/// ```
+/// use countersign_token::RULES;
+///
+/// for rule in RULES {
+///     println!("{:<28} {}", rule.reason.as_str(), rule.text);
+/// }
+/// // The order is that of the reasons, and each has one rule.
+/// assert!(RULES.windows(2).all(|pair| pair[0].reason < pair[1].reason));
+/// ```
 pub struct Rule {
     /// Why a token is refused for which the rule does not hold.
     pub reason: Reason,

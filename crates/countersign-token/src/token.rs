@@ -17,6 +17,22 @@ use crate::signature::Signature;
 use crate::span::{Keeper, Span};
 
 /// A text that has the outer shape of a token: not too large, three segments. Nothing is decoded.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let text = given::token("F00-good");
+/// use countersign_token::RawToken;
+///
+/// let raw = RawToken::new(&text)?;
+/// let print = raw.fingerprint();
+/// let token = raw.parse()?;
+/// assert_eq!(token.fingerprint(), print);
+///
+/// assert_eq!(RawToken::new("opaque").unwrap_err().code(), "segment_count_wrong");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 pub struct RawToken<'a>(Frame<'a>);
 
@@ -65,6 +81,22 @@ impl fmt::Debug for RawToken<'_> {
 
 /// A well-formed token. Nothing it says is proved: what it holds can be read through [`crate::dangerous`] only. Cloning
 /// is cheap.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let text = given::token("F00-good");
+/// use countersign_token::ParsedToken;
+///
+/// let token = ParsedToken::parse(&text)?;
+/// println!("{token:?}"); // its fingerprint, and nothing that it says
+///
+/// // A line end behind it: a token has one spelling.
+/// let refusal = ParsedToken::parse(&format!("{text}\n")).unwrap_err();
+/// assert_eq!(refusal.code(), "base64url_invalid");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ParsedToken(Arc<Content>);
 
@@ -95,11 +127,15 @@ impl ParsedToken {
     /// Hashed when asked for: base64url is canonical here, so the text is known although it was not kept.
     ///
     /// ```
+    /// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let text = given::token("F00-good");
     /// use countersign_token::{ParsedToken, TokenDigest};
     ///
-    /// fn is_same(token: &ParsedToken, text: &str) -> bool {
-    ///     token.token_digest() == TokenDigest::of(text)
-    /// }
+    /// let token = ParsedToken::parse(&text)?;
+    /// assert_eq!(token.token_digest(), TokenDigest::of(&text));
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn token_digest(&self) -> TokenDigest {
         TokenDigest::of_parts(self.signing_input(), self.0.signature.as_bytes())

@@ -16,6 +16,23 @@ use crate::rules::{Part, RULES, Rule, Test, first_failure};
 use crate::token::{Frame, ParsedToken, RawToken, Reading, Thoroughness};
 
 /// What a token is checked against.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let text = given::token("F00-good");
+/// use countersign_token::{Check, ParsedToken, verify};
+///
+/// # let (registry, resource) = (given::registry(), given::resource());
+/// let token = ParsedToken::parse(&text)?;
+/// let check = Check::new(&registry, &resource, 1_700_000_000);
+/// assert!(verify(&token, &check).is_ok());
+///
+/// let an_hour_later = Check::new(&registry, &resource, 1_700_003_600);
+/// assert_eq!(verify(&token, &an_hour_later).unwrap_err().code(), "token_expired");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Check<'a> {
@@ -50,6 +67,22 @@ impl<'a> Check<'a> {
 /// Checks every rule and stops at the first that does not hold.
 ///
 /// A DPoP proof is used up only if everything else holds.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let text = given::token("F00-good");
+/// use countersign_token::{Check, ParsedToken, verify};
+///
+/// # let (registry, resource, now) = (given::registry(), given::resource(), given::NOW);
+/// let check = Check::new(&registry, &resource, now);
+/// match ParsedToken::parse(&text).and_then(|token| verify(&token, &check)) {
+///     Ok(token) => assert_eq!(token.subject(), "ada"),
+///     Err(refusal) => panic!("for the log: {refusal}; to do: {}", refusal.reason.remedy()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub fn verify(token: &ParsedToken, check: &Check<'_>) -> Result<VerifiedToken, Refusal> {
     let facts = Facts::of(Some(token.header()), Some(token.claims()), Some(token), check);
     if let Some(refusal) = first_failure(&facts) {
@@ -59,6 +92,26 @@ pub fn verify(token: &ParsedToken, check: &Check<'_>) -> Result<VerifiedToken, R
 }
 
 /// A token for which every rule holds. Only [`verify`] and [`explain`] make one.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let text = given::token("F00-good");
+/// use countersign_token::{Check, ParsedToken, VerifiedToken, verify};
+///
+/// # let (registry, resource, now) = (given::registry(), given::resource(), given::NOW);
+/// let check = Check::new(&registry, &resource, now);
+/// let token: VerifiedToken = verify(&ParsedToken::parse(&text)?, &check)?;
+/// assert_eq!(token.issuer(), "https://id.example/enterprise/1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e");
+/// assert_eq!((token.realm(), token.subject()), ("enterprise", "ada"));
+/// assert_eq!(token.tenant(), Some("1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e"));
+/// assert_eq!(token.client_id(), Some("mail-client"));
+/// assert!(token.scope().split(' ').any(|scope| scope == "mail.read"));
+/// assert_eq!(token.expires_at() - token.issued_at(), 660);
+/// assert_eq!((token.key_id(), token.algorithm().as_str()), ("ent-shared", "ES256"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct VerifiedToken {
     token: ParsedToken,
@@ -92,6 +145,19 @@ impl VerifiedToken {
 
     /// The token, for a service that does not ask the ledger: unless its key may be stolen ([`KeyState::Suspect`]), for
     /// then only the ledger can say whether the token was issued. Refused as `provenance_unknown`.
+    ///
+    /// ```
+    /// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let verified = given::verified("R07-suspect");
+    /// use countersign_token::KeyState;
+    ///
+    /// // A good token, as far as the token itself goes.
+    /// assert_eq!(verified.key_state(), KeyState::Suspect);
+    /// assert_eq!(verified.without_ledger().unwrap_err().code(), "provenance_unknown");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn without_ledger(self) -> Result<Self, Refusal> {
         if self.key_state() == KeyState::Suspect {
             return Err(Refusal::new(
@@ -125,13 +191,12 @@ impl VerifiedToken {
     /// Who the token speaks for: the one thing to hang accounts and permissions on.
     ///
     /// ```
+    /// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+    /// # let token = given::verified("F00-good");
     /// use std::collections::HashMap;
     ///
-    /// use countersign_token::{Principal, VerifiedToken};
-    ///
-    /// fn account(accounts: &HashMap<Principal, u64>, token: &VerifiedToken) -> Option<u64> {
-    ///     accounts.get(&token.principal()).copied()
-    /// }
+    /// let accounts = HashMap::from([(token.principal(), "account 1")]);
+    /// assert_eq!(accounts.get(&token.principal()), Some(&"account 1"));
     /// ```
     pub fn principal(&self) -> Principal {
         Principal::new(
@@ -149,11 +214,10 @@ impl VerifiedToken {
     /// [`Self::principal`].
     ///
     /// ```
-    /// use countersign_token::VerifiedToken;
-    ///
-    /// fn greeting(token: &VerifiedToken) -> String {
-    ///     format!("Signed in as {}", token.displayable_email().unwrap_or("a user without an address"))
-    /// }
+    /// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+    /// # let token = given::verified("F00-good");
+    /// let shown = token.displayable_email().unwrap_or("no address");
+    /// assert_eq!(format!("Signed in as {} ({shown})", token.subject()), "Signed in as ada (no address)");
     /// ```
     pub fn displayable_email(&self) -> Option<&str> {
         self.claims().email().filter(|_| self.is_email_vouched_for)
@@ -275,6 +339,19 @@ impl fmt::Debug for VerifiedToken {
 }
 
 /// Every rule with what came of it, and the decision.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{Check, RULES, explain};
+///
+/// # let (registry, resource) = (given::registry(), given::resource());
+/// let explanation = explain("no token", &Check::new(&registry, &resource, 1_700_000_000));
+/// assert_eq!(explanation.result.unwrap_err().code(), "segment_count_wrong");
+/// assert_eq!(explanation.steps.len(), RULES.len());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -285,6 +362,20 @@ pub struct Explanation {
 }
 
 /// One rule, as it went.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::{Check, explain};
+///
+/// # let (registry, resource) = (given::registry(), given::resource());
+/// let explanation = explain("no token", &Check::new(&registry, &resource, 1_700_000_000));
+/// for step in explanation.steps {
+///     println!("{:<11}  {}  {}", step.outcome.as_str(), step.rule, step.detail);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Step {
@@ -299,6 +390,12 @@ pub struct Step {
 }
 
 /// What came of a rule. Exhaustive on purpose: there is no fourth.
+///
+/// ```
+/// use countersign_token::Outcome;
+///
+/// assert_eq!(Outcome::NotReached.as_str(), "not_reached");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It holds.
@@ -322,6 +419,25 @@ impl Outcome {
 
 /// Checks every rule and goes on after a failure wherever what a rule needs is there. It uses up a DPoP proof as
 /// [`verify`] does.
+///
+/// ```
+/// # mod given { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/given.rs")); }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let text = given::token("F00-good");
+/// use countersign_token::{Check, Outcome, Resource, explain};
+///
+/// # let registry = given::registry();
+/// let resource = Resource::new("files", "https://files.example", "enterprise");
+/// let explanation = explain(&text, &Check::new(&registry, &resource, 1_700_003_600));
+///
+/// // The decision names the first rule that does not hold, the steps name all.
+/// let failed = explanation.steps.iter().filter(|step| step.outcome == Outcome::Failed);
+/// let failed: Vec<_> = failed.map(|step| step.reason.as_str()).collect();
+/// assert_eq!(failed, ["token_expired", "audience_mismatch"]);
+/// assert_eq!(explanation.result.unwrap_err().code(), "token_expired");
+/// # Ok(())
+/// # }
+/// ```
 pub fn explain(text: &str, check: &Check<'_>) -> Explanation {
     let frame = Frame::new(text);
     let reading = match &frame {

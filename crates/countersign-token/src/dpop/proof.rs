@@ -46,6 +46,19 @@ pub struct Proof {
 }
 
 /// The request a proof must have been made for, and how strictly that is seen.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use countersign_token::Algorithm;
+/// use countersign_token::dpop::{MemoryReplayStore, Request, RequestUrl};
+///
+/// let (used, url) = (MemoryReplayStore::new(100_000), RequestUrl::parse("https://mail.example/inbox")?);
+/// let mut request = Request::new("GET", &url, &used);
+/// request.algorithms = &[Algorithm::Es256, Algorithm::EdDsa];
+/// assert_eq!((request.age_max, request.clock_skew), (60, 30));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Request<'a> {

@@ -12,6 +12,14 @@ use crate::fingerprint::{Thumbprint, to_bytes};
 /// Names one use of a key: SHA-256 over the key's thumbprint and the proof's `jti`.
 ///
 /// The address is no part of it, so that no second spelling of the address makes a second use.
+///
+/// ```
+/// use countersign_token::{Thumbprint, dpop::ReplayKey};
+///
+/// let key = Thumbprint::from_bytes([1; 32]);
+/// // What a shared store has as its key: 32 bytes, however long the client's `jti` is.
+/// assert_eq!(ReplayKey::new(&key, &"x".repeat(200)).as_bytes().len(), 32);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplayKey([u8; 32]);
 
