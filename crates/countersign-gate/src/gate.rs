@@ -173,9 +173,10 @@ impl Inner {
             let (verified, recorded, trust) = self.verify(&token, resource, now, decision).await?;
             let mode = effective_mode(*mode, verified.key_state(), recorded);
             decision.mode = Some(mode);
+            let expires_at = verified.expires_at();
             decision.note_verified(verified);
             let remark = self
-                .provenance(token.fingerprint().as_bytes(), mode, decision)
+                .provenance(token.fingerprint().as_bytes(), expires_at, mode, decision)
                 .await?;
             // The ledger may have taken its time, and the key may have been denied meanwhile.
             if Arc::ptr_eq(&trust, &self.trust.current()) {
@@ -267,13 +268,14 @@ impl Inner {
     async fn provenance(
         &self,
         fingerprint: &[u8; 32],
+        expires_at: u64,
         mode: Mode,
         decision: &mut Decision,
     ) -> Result<Option<Reason>, Reason> {
         let answer = match mode {
             Mode::Off => ProvenanceAnswer::NotAsked,
             Mode::Observe | Mode::Enforce => {
-                let (answer, index) = self.ask_ledger(fingerprint).await;
+                let (answer, index) = self.ask_ledger(fingerprint, expires_at).await;
                 decision.ledger_index = index;
                 answer
             }
@@ -291,17 +293,17 @@ impl Inner {
         }
     }
 
-    async fn ask_ledger(&self, fingerprint: &[u8; 32]) -> (ProvenanceAnswer, Option<u64>) {
+    async fn ask_ledger(&self, fingerprint: &[u8; 32], expires_at: u64) -> (ProvenanceAnswer, Option<u64>) {
         let Some(follower) = &self.follower else {
             return (ProvenanceAnswer::CannotTell, None);
         };
-        match follower.provenance(fingerprint).await {
+        match follower.provenance(fingerprint, expires_at).await {
             Provenance::Recorded { index, kind } => match kind {
                 IssuanceKind::Access | IssuanceKind::Exchanged | IssuanceKind::Foreign => {
-                    (ProvenanceAnswer::Recorded, Some(index))
+                    (ProvenanceAnswer::Recorded, index)
                 }
                 // Issued, but as something that opens no door: never as an access token.
-                IssuanceKind::Id | IssuanceKind::Refresh => (ProvenanceAnswer::NotRecorded, Some(index)),
+                IssuanceKind::Id | IssuanceKind::Refresh => (ProvenanceAnswer::NotRecorded, index),
             },
             Provenance::NotRecorded => (ProvenanceAnswer::NotRecorded, None),
             Provenance::CannotTell => (ProvenanceAnswer::CannotTell, None),

@@ -5,15 +5,21 @@
 //! everything up to it and looks again. All misses that wait share the next read, so a flood of forgeries costs one
 //! read at a time. The times inside a token excuse nothing: the forger writes them.
 
+mod source;
+
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
 
+use self::source::Pulled;
+pub use self::source::{Source, SourceError};
 use crate::entry::{Entry, IssuanceKind};
-use crate::issued::{Issued, IssuedSet};
+use crate::issued::{Issued, IssuedReader, IssuedWriter, Keep, Token, issued_set};
 use crate::ledger::Ledger;
 
 /// The time of day in unix seconds.
@@ -21,64 +27,16 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// A miss is answered `CannotTell` after this long: longer than a busy disk's slowest read, shorter than a client waits.
 pub const BARRIER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Entries fetched at once.
-const READ_MAX: usize = 16_384;
 /// How often expired buckets are dropped.
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
-
-/// Where entries come from: a ledger in this process now, one across a network later.
-pub trait Source: Send + Sync + 'static {
-    /// The number of durable entries. Must be linearizable with appends: never from a cache.
-    fn head(&self) -> impl Future<Output = Result<u64, SourceError>> + Send;
-    /// Up to `max` entries from `from` on; at least one when `from` is below the head.
-    fn read(&self, from: u64, max: usize) -> impl Future<Output = Result<Vec<Entry>, SourceError>> + Send;
-    /// Resolves when the head may have passed `seen`.
-    fn changed(&self, seen: u64) -> impl Future<Output = Result<(), SourceError>> + Send;
-}
-
-/// Why a source did not answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SourceError {
-    /// It is gone for good.
-    #[error("the ledger has stopped")]
-    Stopped,
-    /// It failed this time.
-    #[error("the ledger could not be read")]
-    Unavailable,
-    /// It has fewer entries than it had before.
-    #[error("the ledger shrank: this is not the history followed so far")]
-    RolledBack,
-}
-
-impl SourceError {
-    /// Stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Stopped => "ledger_stopped",
-            Self::Unavailable => "ledger_unavailable",
-            Self::RolledBack => "ledger_rolled_back",
-        }
-    }
-
-    /// What to do next.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::RolledBack => {
-                Some("treat the ledger as compromised or restored from an old copy; keep its directory")
-            }
-            _ => None,
-        }
-    }
-}
 
 /// What the ledger says of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
     /// It was issued.
     Recorded {
-        /// Index of its entry.
-        index: u64,
+        /// Index of its entry, from a follower that keeps indices.
+        index: Option<u64>,
         /// What sort of token.
         kind: IssuanceKind,
     },
@@ -99,22 +57,47 @@ impl Provenance {
     }
 }
 
+/// How a follower works.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowOptions {
+    /// What is kept of a token.
+    pub keep: Keep,
+    /// A miss is answered `CannotTell` after this long.
+    pub timeout: Duration,
+    /// A hit counts for this long after the last time the ledger was heard: what it denied since is not known.
+    /// `None` for a ledger in the same process.
+    pub stale_max: Option<Duration>,
+}
+
+impl Default for FollowOptions {
+    fn default() -> Self {
+        Self {
+            keep: Keep::Membership,
+            timeout: BARRIER_TIMEOUT,
+            stale_max: None,
+        }
+    }
+}
+
 /// A follower's handle. Clones share the follower; it ends with the last of them.
 #[derive(Clone)]
 pub struct Follower {
     shared: Arc<Shared>,
     wake: mpsc::Sender<()>,
     barriers: watch::Receiver<Barriers>,
-    timeout: Duration,
+    options: FollowOptions,
 }
 
+/// What the handles and the task share.
 struct Shared {
-    issued: IssuedSet,
+    issued: IssuedReader,
     clock: Clock,
     /// Entries taken in.
     applied: AtomicU64,
     /// Barrier reads begun.
     started: AtomicU64,
+    /// Barrier reads begun because of a miss.
+    missed: AtomicU64,
 }
 
 /// Outcome of the barrier reads so far.
@@ -124,59 +107,82 @@ struct Barriers {
     ended: u64,
     /// The last one that ended well.
     succeeded: u64,
+    /// When that one began.
+    heard: Option<Instant>,
 }
 
 impl Follower {
     /// Follows `ledger` in a background task. Returns once everything that was durable at the start is taken in.
     pub async fn start(ledger: Ledger, clock: Clock) -> Self {
-        Self::start_on(ledger, clock, BARRIER_TIMEOUT).await
+        let options = FollowOptions {
+            keep: Keep::Indices,
+            ..FollowOptions::default()
+        };
+        Self::start_on(ledger, clock, options).await
     }
 
-    /// [`start`](Self::start) for any source; `timeout` bounds the wait of a miss.
-    pub async fn start_on<S: Source>(source: S, clock: Clock, timeout: Duration) -> Self {
+    /// [`start`](Self::start) for any source whose word is taken as it is.
+    pub async fn start_on<S: Source>(source: S, clock: Clock, options: FollowOptions) -> Self {
+        let (follower, task) = Self::prepare(Pulled::new(source), clock, options);
+        if let Some(mut task) = task
+            && task.look().await.is_continue()
+        {
+            tokio::spawn(task.run());
+        }
+        follower
+    }
+
+    /// Without randomness there is no task, and the follower can tell nothing.
+    fn prepare<F: Feed>(feed: F, clock: Clock, options: FollowOptions) -> (Self, Option<Task<F>>) {
+        let (wake, woken) = mpsc::channel(1);
+        let (outcome, barriers) = watch::channel(Barriers::default());
+        let set = issued_set(options.keep);
+        let reader = set.as_ref().map(|(_, reader)| reader.clone());
         let shared = Arc::new(Shared {
-            issued: IssuedSet::new(),
+            issued: reader.unwrap_or_default(),
             clock,
             applied: AtomicU64::new(0),
             started: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
         });
-        let (wake, woken) = mpsc::channel(1);
-        let (outcome, barriers) = watch::channel(Barriers::default());
-        let mut task = Task {
-            source,
-            shared: shared.clone(),
+        if set.is_none() {
+            tracing::error!("no randomness: the follower does not follow");
+        }
+        let task = set.map(|(writer, _)| Task {
+            feed,
+            intake: Intake {
+                issued: writer,
+                shared: Arc::clone(&shared),
+            },
             woken,
             outcome,
-        };
-        if let Err(error) = task.catch_up().await {
-            tracing::error!(%error, code = error.code(), "the follower did not catch up at its start");
-        }
-        tokio::spawn(task.run());
-        Self {
+        });
+        let follower = Self {
             shared,
             wake,
             barriers,
-            timeout,
-        }
+            options,
+        };
+        (follower, task)
     }
 
     /// Looks in the local set only: absence means nothing yet.
-    pub fn look_up(&self, fingerprint: &[u8; 32]) -> Option<Issued> {
-        self.shared.issued.look_up(fingerprint)
+    pub fn look_up(&self, fingerprint: &[u8; 32], expires_at: u64) -> Option<Issued> {
+        self.shared.issued.look_up(fingerprint, expires_at)
     }
 
-    /// What the ledger says of a token presented now.
-    pub async fn provenance(&self, fingerprint: &[u8; 32]) -> Provenance {
-        if let Some(issued) = self.look_up(fingerprint) {
+    /// What the ledger says of a token presented now. `expires_at` is its own `exp`, which is also that of its entry.
+    pub async fn provenance(&self, fingerprint: &[u8; 32], expires_at: u64) -> Provenance {
+        if let Some(issued) = self.look_up(fingerprint, expires_at)
+            && self.is_fresh()
+        {
             return recorded(&issued);
         }
         let reached = self.barrier().await;
-        match self.look_up(fingerprint) {
-            Some(issued) => recorded(&issued),
-            None if reached && !self.shared.issued.may_have_dropped((self.shared.clock)()) => {
-                Provenance::NotRecorded
-            }
-            None => Provenance::CannotTell,
+        match self.look_up(fingerprint, expires_at) {
+            Some(issued) if reached || self.is_fresh() => recorded(&issued),
+            None if reached && !self.shared.issued.may_have_dropped(expires_at) => Provenance::NotRecorded,
+            _ => Provenance::CannotTell,
         }
     }
 
@@ -190,14 +196,35 @@ impl Follower {
         self.shared.issued.len()
     }
 
-    /// Number of barrier reads begun.
+    /// Memory that the local set takes, in bytes.
+    pub fn issued_bytes(&self) -> usize {
+        self.shared.issued.bytes()
+    }
+
+    /// Number of barrier reads begun because of a miss.
     pub fn barrier_reads(&self) -> u64 {
-        self.shared.started.load(Ordering::SeqCst)
+        self.shared.missed.load(Ordering::SeqCst)
     }
 
     /// Whether the follower still follows.
     pub fn is_following(&self) -> bool {
         !self.wake.is_closed()
+    }
+
+    /// Whether the ledger was heard within the time for which a hit counts.
+    pub fn is_fresh(&self) -> bool {
+        let Some(limit) = self.options.stale_max else {
+            return true;
+        };
+        let heard = self.barriers.borrow().heard;
+        heard.is_some_and(|heard| heard.elapsed() <= limit)
+    }
+
+    /// Resolves when everything that was in the ledger at some time after the start has been taken in; whether the
+    /// follower has not given up before.
+    pub async fn caught_up(&self) -> bool {
+        let mut barriers = self.barriers.clone();
+        barriers.wait_for(|barriers| barriers.succeeded > 0).await.is_ok()
     }
 
     /// Waits for a head read that begins after this call and for everything up to it; whether that succeeded in time.
@@ -210,7 +237,7 @@ impl Follower {
         }
         let mut barriers = self.barriers.clone();
         let ended = barriers.wait_for(|barriers| barriers.ended >= needed);
-        match tokio::time::timeout(self.timeout, ended).await {
+        match tokio::time::timeout(self.options.timeout, ended).await {
             Ok(Ok(barriers)) => barriers.succeeded >= needed,
             Ok(Err(_)) | Err(_) => false,
         }
@@ -232,10 +259,59 @@ fn recorded(issued: &Issued) -> Provenance {
     }
 }
 
-/// The single writer of the issued set.
-struct Task<S> {
-    source: S,
+/// Where a task's entries come from. Hands over only what it believes.
+pub(crate) trait Feed: Send + 'static {
+    /// How often the head is read anew though nobody misses anything.
+    const HEARD_EVERY: Duration;
+
+    /// Reads the head anew, and takes in everything up to it.
+    fn barrier(&mut self, intake: &mut Intake) -> impl Future<Output = Result<(), SourceError>> + Send;
+    /// Resolves when there may be news after `seen` entries. May be dropped and called again.
+    fn changed(&mut self, seen: u64) -> impl Future<Output = Result<(), SourceError>> + Send;
+    /// Takes in the news.
+    fn take(&mut self, intake: &mut Intake) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// The way into the issued set, for its one writer.
+pub(crate) struct Intake {
+    issued: IssuedWriter,
     shared: Arc<Shared>,
+}
+
+impl Intake {
+    /// Number of entries taken in.
+    pub(crate) fn applied(&self) -> u64 {
+        self.shared.applied.load(Ordering::Acquire)
+    }
+
+    /// Takes in the next entries, in their order.
+    pub(crate) fn take<'a>(&mut self, entries: impl IntoIterator<Item = &'a Entry>) {
+        let now = (self.shared.clock)();
+        let mut applied = self.applied();
+        for entry in entries {
+            if let Entry::Issuance(issuance) = entry {
+                let token = Token {
+                    fingerprint: &issuance.fingerprint,
+                    kind: issuance.kind,
+                    expires_at: issuance.expires_at,
+                    index: applied,
+                };
+                self.issued.insert(&token, now);
+            }
+            applied = applied.saturating_add(1);
+        }
+        self.shared.applied.store(applied, Ordering::Release);
+    }
+
+    fn drop_expired(&mut self) {
+        self.issued.drop_expired((self.shared.clock)());
+    }
+}
+
+/// The single writer of the issued set.
+struct Task<F> {
+    feed: F,
+    intake: Intake,
     woken: mpsc::Receiver<()>,
     outcome: watch::Sender<Barriers>,
 }
@@ -245,125 +321,78 @@ enum Event {
     Changed(Result<(), SourceError>),
     Miss,
     Expiry,
+    Silence,
     Abandoned,
 }
 
-impl<S: Source> Task<S> {
+impl<F: Feed> Task<F> {
     /// Runs until the source is gone or nobody asks any more. Dropping the channels turns every waiting miss into
     /// `CannotTell`.
     async fn run(mut self) {
         let mut expiry = tokio::time::interval(EXPIRY_INTERVAL);
-        let mut failed = false;
+        let mut silence = tokio::time::interval(F::HEARD_EVERY);
+        silence.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        silence.reset();
         loop {
-            let seen = self.applied();
+            let seen = self.intake.applied();
             let event = tokio::select! {
                 // Expiry first, for it is rare; then misses, for somebody waits for them, and they catch up as well.
                 biased;
                 _ = expiry.tick() => Event::Expiry,
                 woken = self.woken.recv() => woken.map_or(Event::Abandoned, |()| Event::Miss),
-                // After a failure the next attempt waits for a miss or a tick, not for news: those may come at once.
-                changed = self.source.changed(seen), if !failed => Event::Changed(changed),
+                _ = silence.tick() => Event::Silence,
+                changed = self.feed.changed(seen) => Event::Changed(changed),
             };
-            let result = match event {
+            let flow = match event {
                 Event::Abandoned => return,
-                Event::Miss => self.barrier().await,
-                Event::Changed(Ok(())) => self.catch_up().await,
-                Event::Changed(Err(error)) => Err(error),
+                Event::Miss => {
+                    self.intake.shared.missed.fetch_add(1, Ordering::SeqCst);
+                    self.look().await
+                }
+                Event::Silence => self.look().await,
+                Event::Changed(Ok(())) => judged(self.feed.take(&mut self.intake).await),
+                Event::Changed(Err(error)) => judged(Err(error)),
                 Event::Expiry => {
-                    self.shared.issued.drop_expired((self.shared.clock)());
-                    if failed { self.catch_up().await } else { Ok(()) }
+                    self.intake.drop_expired();
+                    ControlFlow::Continue(())
                 }
             };
-            failed = result.is_err();
-            match result {
-                // Closed on purpose, or after a disk error that the ledger itself has logged.
-                Err(SourceError::Stopped) => return,
-                Err(error @ SourceError::RolledBack) => {
-                    tracing::error!(%error, code = error.code(), "the follower stops");
-                    return;
-                }
-                Err(error) => tracing::warn!(%error, code = error.code(), "the follower could not catch up"),
-                Ok(()) => {}
+            if flow.is_break() {
+                return;
             }
         }
     }
 
-    async fn barrier(&mut self) -> Result<(), SourceError> {
-        let number = self
-            .shared
-            .started
-            .fetch_add(1, Ordering::SeqCst)
-            .saturating_add(1);
-        let result = self.catch_up().await;
+    /// A barrier read; whether to go on.
+    async fn look(&mut self) -> ControlFlow<()> {
+        let began = Instant::now();
+        let started = &self.intake.shared.started;
+        let number = started.fetch_add(1, Ordering::SeqCst).saturating_add(1);
+        let result = self.feed.barrier(&mut self.intake).await;
         self.outcome.send_modify(|barriers| {
             barriers.ended = number;
             if result.is_ok() {
                 barriers.succeeded = number;
+                barriers.heard = Some(began);
             }
         });
-        result
-    }
-
-    /// Reads the head and takes in everything up to it.
-    async fn catch_up(&mut self) -> Result<(), SourceError> {
-        let head = self.source.head().await?;
-        let mut applied = self.applied();
-        if head < applied {
-            return Err(SourceError::RolledBack);
-        }
-        while applied < head {
-            let wanted = usize::try_from(head.saturating_sub(applied))
-                .unwrap_or(READ_MAX)
-                .min(READ_MAX);
-            let entries = self.source.read(applied, wanted).await?;
-            if entries.is_empty() {
-                return Err(SourceError::Unavailable);
-            }
-            let now = (self.shared.clock)();
-            for entry in &entries {
-                if let Entry::Issuance(issuance) = entry {
-                    self.shared.issued.insert(applied, issuance, now);
-                }
-                applied = applied.saturating_add(1);
-            }
-            self.shared.applied.store(applied, Ordering::Release);
-        }
-        Ok(())
-    }
-
-    fn applied(&self) -> u64 {
-        self.shared.applied.load(Ordering::Acquire)
+        judged(result)
     }
 }
 
-impl Source for Ledger {
-    async fn head(&self) -> Result<u64, SourceError> {
-        // A stopped ledger may have written a batch that nobody was told of: it says no more.
-        if self.is_running() {
-            Ok(Self::head(self))
-        } else {
-            Err(SourceError::Stopped)
+/// Tells what went wrong; whether to go on.
+fn judged(result: Result<(), SourceError>) -> ControlFlow<()> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        // Closed on purpose, or after a disk error that the ledger itself has logged.
+        Err(SourceError::Stopped) => ControlFlow::Break(()),
+        Err(error) if error.is_final() => {
+            tracing::error!(%error, code = error.code(), hint = error.hint(), "the follower stops");
+            ControlFlow::Break(())
         }
-    }
-
-    async fn read(&self, from: u64, max: usize) -> Result<Vec<Entry>, SourceError> {
-        let ledger = self.clone();
-        let read = tokio::task::spawn_blocking(move || Self::read(&ledger, from, max)).await;
-        match read {
-            Ok(Ok(entries)) => Ok(entries),
-            Ok(Err(error)) => {
-                tracing::error!(%error, code = error.code(), "reading the journal failed");
-                Err(SourceError::Unavailable)
-            }
-            Err(_) => Err(SourceError::Unavailable),
-        }
-    }
-
-    async fn changed(&self, seen: u64) -> Result<(), SourceError> {
-        let mut head = self.watch();
-        match head.wait_for(|head| *head > seen).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(SourceError::Stopped),
+        Err(error) => {
+            tracing::warn!(%error, code = error.code(), hint = error.hint(), "the follower could not catch up");
+            ControlFlow::Continue(())
         }
     }
 }

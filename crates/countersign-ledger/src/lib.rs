@@ -60,9 +60,9 @@
 //!     }))
 //!     .await?; // durable from here on: now the token may be released
 //!
-//! let recorded = Provenance::Recorded { index, kind: IssuanceKind::Access };
-//! assert_eq!(follower.provenance(&fingerprint).await, recorded);
-//! assert_eq!(follower.provenance(&[8; 32]).await, Provenance::NotRecorded);
+//! let recorded = Provenance::Recorded { index: Some(index), kind: IssuanceKind::Access };
+//! assert_eq!(follower.provenance(&fingerprint, 1_300).await, recorded);
+//! assert_eq!(follower.provenance(&[8; 32], 1_300).await, Provenance::NotRecorded);
 //! ledger.close();
 //! # Ok(())
 //! # }
@@ -105,9 +105,9 @@ pub mod tree;
 
 pub use cosignature::Cosigner;
 pub use entry::{Entry, EntryError, Issuance, IssuanceKind, KeyEvent, KeyStateCode, Lineage, issuer_id};
-pub use follow::{Clock, Follower, Provenance};
+pub use follow::{Clock, FollowOptions, Follower, Provenance};
 pub use freshness::SignedFreshness;
-pub use issued::Issued;
+pub use issued::{Issued, Keep};
 pub use journal::ReadError;
 pub use ledger::Ledger;
 pub use note::{NoteSigner, Verifier};

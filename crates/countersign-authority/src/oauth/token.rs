@@ -247,7 +247,7 @@ async fn examine(
         .authority
         .shared()
         .follower
-        .provenance(fingerprint.as_bytes())
+        .provenance(fingerprint.as_bytes(), verified.expires_at())
         .await;
     let record = match provenance {
         Provenance::Recorded { kind, .. } => Record::Recorded(kind),

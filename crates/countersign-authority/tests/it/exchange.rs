@@ -58,7 +58,13 @@ async fn an_exchange_acts_for_the_user_and_is_recorded_with_its_line() {
         ("alice", Some("mail-frontend"))
     );
     assert_eq!(verified.actor(), Some("mail-frontend"));
-    let Provenance::Recorded { index, kind } = world.follower.provenance(&fingerprint(&token)).await else {
+    let expires_at = verified.expires_at();
+    let provenance = world.follower.provenance(&fingerprint(&token), expires_at).await;
+    let Provenance::Recorded {
+        index: Some(index),
+        kind,
+    } = provenance
+    else {
         panic!()
     };
     assert_eq!(kind, IssuanceKind::Exchanged);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign_authority::Grant;
 use countersign_ledger::Provenance;
-use countersign_token::ParsedToken;
+use countersign_token::{ParsedToken, dangerous};
 use serde_json::json;
 
 use crate::client::{ClientKey, claims};
@@ -262,8 +262,12 @@ async fn an_issuance_that_is_given_up_holds_nothing_up() {
             .token,
     );
     for token in released {
-        let fingerprint = ParsedToken::parse(&token).unwrap().fingerprint();
-        let provenance = world.follower.provenance(fingerprint.as_bytes()).await;
+        let token = ParsedToken::parse(&token).unwrap();
+        let expires_at = dangerous::Unverified::of(&token).expires_at().unwrap();
+        let provenance = world
+            .follower
+            .provenance(token.fingerprint().as_bytes(), expires_at)
+            .await;
         assert!(matches!(provenance, Provenance::Recorded { .. }));
     }
 }

@@ -88,7 +88,11 @@ async fn every_algorithm_and_method_gives_a_token_that_verifies_and_is_recorded(
             let verified = world.verify(&token, "enterprise", MAIL);
             assert_eq!((verified.subject(), verified.client_id()), (client, Some(client)));
             assert_eq!(verified.algorithm().as_str(), algorithm.as_str());
-            let provenance = world.follower.provenance(verified.fingerprint().as_bytes()).await;
+            let fingerprint = verified.fingerprint();
+            let provenance = world
+                .follower
+                .provenance(fingerprint.as_bytes(), verified.expires_at())
+                .await;
             assert!(matches!(
                 provenance,
                 Provenance::Recorded {

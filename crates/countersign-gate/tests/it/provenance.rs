@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_ledger::follow::{Source, SourceError};
-use countersign_ledger::{Entry, Follower, IssuanceKind};
+use countersign_ledger::{Entry, FollowOptions, Follower, IssuanceKind};
 use countersign_token::TrustBundle;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -229,8 +229,11 @@ impl Source for Slow {
 #[tokio::test]
 async fn a_key_revoked_while_the_ledger_is_asked_admits_nothing() {
     let allowed = Arc::new(Semaphore::new(1));
-    let wait = Duration::from_mins(1);
-    let follower = Follower::start_on(Slow(Arc::clone(&allowed)), Arc::new(|| NOW), wait).await;
+    let options = FollowOptions {
+        timeout: Duration::from_mins(1),
+        ..FollowOptions::default()
+    };
+    let follower = Follower::start_on(Slow(Arc::clone(&allowed)), Arc::new(|| NOW), options).await;
     let stack = Stack::following(config(), follower.clone()).await;
     let token = stack.issuer.token(&json!({}));
     let asked = stack.ask("observed", &token);

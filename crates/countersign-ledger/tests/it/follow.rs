@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use countersign_ledger::follow::{Source, SourceError};
-use countersign_ledger::{Entry, Follower, Provenance};
+use countersign_ledger::{Entry, FollowOptions, Follower, Keep, Provenance};
 use tokio::sync::watch;
 
-use crate::support::{clock, fingerprint, issuance};
+use crate::support::{EXPIRES_AT, clock, fingerprint, issuance};
 
 /// A ledger of numbered issuances whose answers the test decides.
 #[derive(Clone)]
@@ -66,21 +66,25 @@ fn remote(head: u64) -> (Remote, watch::Sender<Behaviour>) {
     )
 }
 
-const TIMEOUT: Duration = Duration::from_millis(200);
+const OPTIONS: FollowOptions = FollowOptions {
+    keep: Keep::Membership,
+    timeout: Duration::from_millis(200),
+    stale_max: None,
+};
 
 #[tokio::test]
 async fn a_miss_reads_the_head_anew() {
     let (source, _behave) = remote(10);
-    let follower = Follower::start_on(source.clone(), clock(5_000), TIMEOUT).await;
+    let follower = Follower::start_on(source.clone(), clock(5_000), OPTIONS).await;
     assert_eq!(follower.applied(), 10);
     source.head.store(40_000, Ordering::SeqCst);
-    assert_eq!(follower.look_up(&fingerprint(39_999)), None);
+    assert_eq!(follower.look_up(&fingerprint(39_999), EXPIRES_AT), None);
     assert!(matches!(
-        follower.provenance(&fingerprint(39_999)).await,
-        Provenance::Recorded { index: 39_999, .. }
+        follower.provenance(&fingerprint(39_999), EXPIRES_AT).await,
+        Provenance::Recorded { index: None, .. }
     ));
     assert_eq!(
-        follower.provenance(&fingerprint(50_000)).await,
+        follower.provenance(&fingerprint(50_000), EXPIRES_AT).await,
         Provenance::NotRecorded
     );
 }
@@ -88,14 +92,14 @@ async fn a_miss_reads_the_head_anew() {
 #[tokio::test]
 async fn no_answer_in_time_is_cannot_tell_and_waiting_misses_share_a_read() {
     let (source, behave) = remote(10);
-    let follower = Follower::start_on(source.clone(), clock(5_000), TIMEOUT).await;
+    let follower = Follower::start_on(source.clone(), clock(5_000), OPTIONS).await;
     behave.send(Behaviour::Hang).unwrap();
     assert_eq!(
-        follower.provenance(&fingerprint(99)).await,
+        follower.provenance(&fingerprint(99), EXPIRES_AT).await,
         Provenance::CannotTell
     );
     assert!(matches!(
-        follower.provenance(&fingerprint(5)).await,
+        follower.provenance(&fingerprint(5), EXPIRES_AT).await,
         Provenance::Recorded { .. }
     ));
 
@@ -103,7 +107,7 @@ async fn no_answer_in_time_is_cannot_tell_and_waiting_misses_share_a_read() {
     let misses: Vec<_> = (100..600)
         .map(|number| {
             let follower = follower.clone();
-            tokio::spawn(async move { follower.provenance(&fingerprint(number)).await })
+            tokio::spawn(async move { follower.provenance(&fingerprint(number), EXPIRES_AT).await })
         })
         .collect();
     tokio::task::yield_now().await;
@@ -118,25 +122,25 @@ async fn no_answer_in_time_is_cannot_tell_and_waiting_misses_share_a_read() {
 #[tokio::test]
 async fn a_failing_source_recovers_and_a_stopped_one_does_not() {
     let (source, behave) = remote(10);
-    let follower = Follower::start_on(source.clone(), clock(5_000), TIMEOUT).await;
+    let follower = Follower::start_on(source.clone(), clock(5_000), OPTIONS).await;
     behave.send(Behaviour::Fail).unwrap();
     assert_eq!(
-        follower.provenance(&fingerprint(99)).await,
+        follower.provenance(&fingerprint(99), EXPIRES_AT).await,
         Provenance::CannotTell
     );
     behave.send(Behaviour::Answer).unwrap();
     assert_eq!(
-        follower.provenance(&fingerprint(99)).await,
+        follower.provenance(&fingerprint(99), EXPIRES_AT).await,
         Provenance::NotRecorded
     );
     behave.send(Behaviour::Stop).unwrap();
     assert_eq!(
-        follower.provenance(&fingerprint(99)).await,
+        follower.provenance(&fingerprint(99), EXPIRES_AT).await,
         Provenance::CannotTell
     );
     behave.send(Behaviour::Answer).unwrap();
     assert_eq!(
-        follower.provenance(&fingerprint(99)).await,
+        follower.provenance(&fingerprint(99), EXPIRES_AT).await,
         Provenance::CannotTell
     );
     assert!(!follower.is_following());
@@ -145,17 +149,17 @@ async fn a_failing_source_recovers_and_a_stopped_one_does_not() {
 #[tokio::test]
 async fn a_ledger_that_shrank_is_not_believed() {
     let (source, _behave) = remote(10);
-    let follower = Follower::start_on(source.clone(), clock(5_000), TIMEOUT).await;
+    let follower = Follower::start_on(source.clone(), clock(5_000), OPTIONS).await;
     source.head.store(9, Ordering::SeqCst);
     assert_eq!(
-        follower.provenance(&fingerprint(99)).await,
+        follower.provenance(&fingerprint(99), EXPIRES_AT).await,
         Provenance::CannotTell
     );
     assert!(!follower.is_following());
 }
 
 #[tokio::test]
-async fn a_clock_that_went_back_makes_a_miss_inconclusive() {
+async fn of_a_token_that_long_expired_nothing_is_told() {
     let (source, _behave) = remote(10);
     let time = Arc::new(AtomicU64::new(9_000_000));
     let clock = Arc::new({
@@ -163,12 +167,35 @@ async fn a_clock_that_went_back_makes_a_miss_inconclusive() {
         move || time.load(Ordering::SeqCst)
     });
     // All entries had expired when they were taken in, so they were not kept.
-    let follower = Follower::start_on(source, clock, TIMEOUT).await;
+    let follower = Follower::start_on(source, clock, OPTIONS).await;
     assert_eq!(follower.issued_count(), 0);
     assert_eq!(
-        follower.provenance(&fingerprint(5)).await,
+        follower.provenance(&fingerprint(5), 9_000_300).await,
         Provenance::NotRecorded
     );
+    // A gate asks for this one only when its clock went back.
     time.store(5_000, Ordering::SeqCst);
-    assert_eq!(follower.provenance(&fingerprint(5)).await, Provenance::CannotTell);
+    assert_eq!(
+        follower.provenance(&fingerprint(5), EXPIRES_AT).await,
+        Provenance::CannotTell
+    );
+}
+
+#[tokio::test]
+async fn a_hit_counts_only_while_the_ledger_is_heard() {
+    let (source, behave) = remote(10);
+    let stale_max = Duration::from_millis(50);
+    let options = FollowOptions {
+        stale_max: Some(stale_max),
+        ..OPTIONS
+    };
+    let follower = Follower::start_on(source, clock(5_000), options).await;
+    let ask = async || follower.provenance(&fingerprint(5), EXPIRES_AT).await;
+    assert!(matches!(ask().await, Provenance::Recorded { .. }));
+    behave.send(Behaviour::Fail).unwrap();
+    let long = tokio::time::timeout(2 * stale_max, std::future::pending::<()>());
+    assert!(long.await.is_err() && !follower.is_fresh());
+    assert_eq!(ask().await, Provenance::CannotTell);
+    behave.send(Behaviour::Answer).unwrap();
+    assert!(matches!(ask().await, Provenance::Recorded { .. }));
 }

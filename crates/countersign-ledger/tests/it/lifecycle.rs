@@ -3,7 +3,7 @@
 use countersign_ledger::checkpoint::Checkpoint;
 use countersign_ledger::{AppendError, Entry, EntryError, Follower, OpenError, Provenance, Verifier};
 
-use crate::support::{append_all, clock, fingerprint, issuance, open};
+use crate::support::{EXPIRES_AT, append_all, clock, fingerprint, issuance, open};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_appended_is_there_after_reopening() {
@@ -62,24 +62,26 @@ async fn a_follower_sees_everything_and_a_miss_is_conclusive() {
     let follower = Follower::start(ledger.clone(), clock(5_000)).await;
     assert_eq!(follower.applied(), 100);
     for number in 0..100 {
-        assert!(follower.look_up(&fingerprint(number)).is_some());
+        assert!(follower.look_up(&fingerprint(number), EXPIRES_AT).is_some());
     }
     for number in 100..400 {
         let index = ledger.append(issuance(number)).await.unwrap();
-        let provenance = follower.provenance(&fingerprint(number)).await;
-        assert!(matches!(provenance, Provenance::Recorded { index: found, .. } if found == index));
+        let provenance = follower.provenance(&fingerprint(number), EXPIRES_AT).await;
+        assert!(matches!(provenance, Provenance::Recorded { index: Some(found), .. } if found == index));
         assert_eq!(
-            follower.provenance(&fingerprint(number + 10_000)).await,
+            follower
+                .provenance(&fingerprint(number + 10_000), EXPIRES_AT)
+                .await,
             Provenance::NotRecorded
         );
     }
     ledger.close();
     assert!(matches!(
-        follower.provenance(&fingerprint(7)).await,
+        follower.provenance(&fingerprint(7), EXPIRES_AT).await,
         Provenance::Recorded { .. }
     ));
     assert_eq!(
-        follower.provenance(&fingerprint(77_777)).await,
+        follower.provenance(&fingerprint(77_777), EXPIRES_AT).await,
         Provenance::CannotTell
     );
 }
@@ -92,7 +94,7 @@ async fn a_flood_of_misses_shares_its_reads() {
     let tasks: Vec<_> = (0..1_000)
         .map(|number| {
             let follower = follower.clone();
-            tokio::spawn(async move { follower.provenance(&fingerprint(number)).await })
+            tokio::spawn(async move { follower.provenance(&fingerprint(number), EXPIRES_AT).await })
         })
         .collect();
     for task in tasks {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use countersign_ledger::{Clock, Entry, Issuance, IssuanceKind, Ledger, NoteSigner, OpenError, Options};
 
 pub(crate) const ORIGIN: &str = "ledger.example/1";
+/// When all tokens expire.
+pub(crate) const EXPIRES_AT: u64 = 1_000_000;
 
 pub(crate) fn signer() -> NoteSigner {
     NoteSigner::from_seed(ORIGIN, &[42; 32]).unwrap()
@@ -37,7 +39,7 @@ pub(crate) fn issuance(number: u64) -> Entry {
         issuer: [1; 32],
         key: [2; 32],
         issued_at: 1_000,
-        expires_at: 1_000_000,
+        expires_at: EXPIRES_AT,
         lineage: None,
     })
 }
