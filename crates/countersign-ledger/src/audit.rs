@@ -4,21 +4,30 @@
 //! else: its own tree hashing, paths, note and checkpoint parsing, and journal reading. A mistake would have to be
 //! made twice to stay unseen.
 
+mod bundle;
+mod content;
 mod directory;
 mod error;
 mod journal;
 mod note;
+mod state;
 mod tree;
+mod walk;
 
 use std::collections::BTreeMap;
 
-pub use directory::{DirectorySource, audit_directory};
+pub use directory::{DirectorySource, audit_directory, audit_directory_with};
 pub use error::{AuditError, SourceError};
+pub use state::State;
 
-use crate::entry::{Entry, IssuanceKind, KeyStateCode};
+use crate::entry::{IssuanceKind, KeyStateCode};
+use bundle::Bundle;
 use tree::Hash;
+use walk::Walk;
 
 const WIDTH: u64 = 256;
+/// Progress is told after so many entries.
+const STRETCH: u64 = 64 * WIDTH;
 
 /// Where a ledger's published files come from: a directory, or a URL.
 pub trait Source {
@@ -33,6 +42,8 @@ pub struct Report {
     pub origin: String,
     /// Size of the signed tree: so many entries were checked.
     pub size: u64,
+    /// How many of them an earlier audit had checked.
+    pub resumed_at: u64,
     /// Its root, recomputed.
     pub root: [u8; 32],
     /// Issuances by kind.
@@ -60,6 +71,36 @@ pub struct JournalReport {
     pub running: bool,
 }
 
+/// How an audit goes about it.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// Bundles are read and hashed by so many threads at once; 0 is 1. Three bundles a thread are in memory.
+    pub threads: usize,
+    /// The entries are not issuances: hash them, whatever they say. For logs of any other kind.
+    pub opaque: bool,
+    /// Go on from here. The log must be the one of that audit, no smaller, and continue what it had signed.
+    pub resume: Option<&'a State>,
+    /// Told now and then how far it is.
+    pub progress: Option<&'a mut dyn FnMut(&Progress<'_>)>,
+}
+
+/// How far an audit is.
+pub struct Progress<'a> {
+    /// Entries checked.
+    pub done: u64,
+    /// Entries to check.
+    pub size: u64,
+    state: &'a dyn Fn() -> State,
+}
+
+impl Progress<'_> {
+    /// What to keep, to go on from here after an interruption. At most 64 KiB a level of the tree.
+    #[must_use]
+    pub fn state(&self) -> State {
+        (self.state)()
+    }
+}
+
 /// Checks the whole of a published ledger against its verifier key: signature, origin, every entry, every bundle,
 /// every tile of every level, the root. Stops at the first finding.
 ///
@@ -72,142 +113,140 @@ pub struct JournalReport {
 /// }
 /// ```
 pub fn audit(source: &dyn Source, verifier_key: &str) -> Result<Report, AuditError> {
-    audit_with(source, verifier_key, &mut |_, _, _| Ok(()))
+    let plan = Plan::make(source, verifier_key, &Options::default())?;
+    let (report, _) = plan.run(source, Options::default(), None, &mut |(first, size), work| {
+        for number in first..size.div_ceil(WIDTH) {
+            work(Bundle::read(source, size, number)?)?;
+        }
+        Ok(())
+    })?;
+    Ok(report)
 }
 
-/// Told of every entry in order: the bundle it came from, its index, its bytes.
-type Witness<'a> = dyn FnMut(&str, u64, &[u8]) -> Result<(), AuditError> + 'a;
-
-fn audit_with(
-    source: &dyn Source,
+/// [`audit`] with threads, progress, and from where an earlier one ended. Also returns the state for the next one.
+///
+/// Memory does not grow with the log: three bundles a thread, and at most 255 hashes for each level of the tree.
+pub fn audit_with(
+    source: &(dyn Source + Sync),
     verifier_key: &str,
-    witness: &mut Witness<'_>,
-) -> Result<Report, AuditError> {
-    let key = note::Key::parse(verifier_key).ok_or(AuditError::KeyMalformed)?;
-    let signed = source.read("checkpoint")?.ok_or(AuditError::CheckpointMissing)?;
-    let text = note::verify(&signed, &key)?;
-    let claim = note::Claim::parse(text).ok_or(AuditError::CheckpointMalformed)?;
-    if claim.origin != key.name {
-        return Err(AuditError::OriginMismatch { found: claim.origin });
-    }
-
-    let mut report = Report {
-        origin: claim.origin,
-        size: claim.size,
-        ..Report::default()
-    };
-    let leaves = check_leaves(source, claim.size, &mut report, witness)?;
-    check_upper_levels(source, &leaves, &mut report)?;
-    report.root = leaves.root(claim.size);
-    if report.root == claim.root {
-        Ok(report)
-    } else {
-        Err(AuditError::RootMismatch { size: claim.size })
-    }
+    options: Options<'_>,
+) -> Result<(Report, State), AuditError> {
+    let plan = Plan::make(source, verifier_key, &options)?;
+    let threads = options.threads;
+    plan.run(source, options, None, &mut |span, work| {
+        bundle::in_parallel(source, span, threads, work)
+    })
 }
 
-/// What is kept of the leaves: the root of every full tile, and the hashes of the last, unfinished one.
-struct Leaves {
-    full: Vec<Hash>,
-    rest: Vec<Hash>,
+/// Hands over the bundles from the first to that of the size, in order.
+type Bundles<'a> =
+    dyn FnMut((u64, u64), &mut dyn FnMut(Bundle) -> Result<(), AuditError>) -> Result<(), AuditError> + 'a;
+
+/// What is to be checked: a checkpoint whose signature holds, and those that earlier audits had seen.
+struct Plan {
+    verifier_key: String,
+    signed: Vec<u8>,
+    claim: note::Claim,
+    /// Each with its note.
+    older: Vec<(note::Claim, Vec<u8>)>,
 }
 
-impl Leaves {
-    /// RFC 6962 section 2.1 from the top; every left part is a power of two, so it ends at whole tiles or in the rest.
-    fn root(&self, size: u64) -> Hash {
-        self.range(0, size)
-    }
-
-    fn range(&self, from: u64, count: u64) -> Hash {
-        if count < WIDTH {
-            return tree::hash_list(&self.rest);
-        }
-        if count == WIDTH {
-            let tile = usize::try_from(from / WIDTH).unwrap_or(usize::MAX);
-            return self.full.get(tile).copied().unwrap_or_default();
-        }
-        let left = tree::left_part(count);
-        tree::parent(
-            &self.range(from, left),
-            &self.range(from.saturating_add(left), count.saturating_sub(left)),
-        )
-    }
-}
-
-/// Reads every bundle, hashes every entry, compares every level-0 tile.
-fn check_leaves(
-    source: &dyn Source,
-    size: u64,
-    report: &mut Report,
-    witness: &mut Witness<'_>,
-) -> Result<Leaves, AuditError> {
-    let mut leaves = Leaves {
-        full: Vec::new(),
-        rest: Vec::new(),
-    };
-    let mut index = 0u64;
-    let mut buffer = Vec::new();
-    while index < size {
-        let width = size.saturating_sub(index).min(WIDTH);
-        let tile = index / WIDTH;
-        let (path, bundle, whole) =
-            fetch(source, "entries", tile, width)?.map_err(|path| AuditError::BundleMissing { path })?;
-        let mut rest = bundle.as_slice();
-        let mut hashes = Vec::with_capacity(256);
-        for _ in 0..width {
-            let entry = take_entry(&mut rest).ok_or_else(|| AuditError::BundleTruncated {
-                path: path.clone(),
-                index,
-            })?;
-            count_entry(report, entry).map_err(|error| AuditError::EntryMalformed {
-                path: path.clone(),
-                index,
-                error,
-            })?;
-            witness(&path, index, entry)?;
-            hashes.push(tree::leaf(entry, &mut buffer));
-            index = index.saturating_add(1);
-        }
-        if !whole && !rest.is_empty() {
-            return Err(AuditError::BundleTrailing { path, index });
-        }
-        report.bundles_checked = report.bundles_checked.saturating_add(1);
-        check_tile(source, 0, tile, &hashes, report)?;
-        if width == WIDTH {
-            leaves.full.push(tree::hash_list(&hashes));
-        } else {
-            leaves.rest = hashes;
-        }
-    }
-    Ok(leaves)
-}
-
-/// Recomputes and compares the tiles of level 1 and up.
-fn check_upper_levels(source: &dyn Source, leaves: &Leaves, report: &mut Report) -> Result<(), AuditError> {
-    let mut row = leaves.full.clone();
-    let mut level = 1u8;
-    while !row.is_empty() {
-        let mut above = Vec::new();
-        for (tile, hashes) in (0u64..).zip(row.chunks(256)) {
-            check_tile(source, level, tile, hashes, report)?;
-            if hashes.len() == 256 {
-                above.push(tree::hash_list(hashes));
+impl Plan {
+    fn make(source: &dyn Source, verifier_key: &str, options: &Options<'_>) -> Result<Self, AuditError> {
+        let key = note::Key::parse(verifier_key).ok_or(AuditError::KeyMalformed)?;
+        let signed = source.read("checkpoint")?.ok_or(AuditError::CheckpointMissing)?;
+        let claim = note::open(&signed, &key)?;
+        let mut older = Vec::new();
+        if let Some(state) = options.resume {
+            if state.verifier_key != key.text || state.opaque != options.opaque {
+                return Err(AuditError::StateOfAnother);
+            }
+            for note in &state.checkpoints {
+                older.push((note::open(note, &key)?, note.clone()));
             }
         }
-        row = above;
-        level = level.saturating_add(1);
+        for (older, _) in &older {
+            if older.size > claim.size {
+                let (found, seen) = (claim.size, older.size);
+                return Err(AuditError::RolledBack { found, seen });
+            }
+            if older.size == claim.size && older.root != claim.root {
+                return Err(AuditError::Forked { size: claim.size });
+            }
+        }
+        Ok(Self {
+            verifier_key: key.text,
+            signed,
+            claim,
+            older,
+        })
     }
-    Ok(())
+
+    fn run(
+        &self,
+        source: &dyn Source,
+        options: Options<'_>,
+        journal: Option<journal::Journal>,
+        bundles: &mut Bundles<'_>,
+    ) -> Result<(Report, State), AuditError> {
+        let Options {
+            opaque,
+            resume,
+            mut progress,
+            ..
+        } = options;
+        let size = self.claim.size;
+        let seen = resume.map(|state| state.seen.clone()).unwrap_or_default();
+        let resumed_at = seen.entries;
+        let mut walk = Walk {
+            source,
+            opaque,
+            older: self.older.iter().map(|(claim, _)| claim.clone()).collect(),
+            seen,
+            rest: Vec::new(),
+            before_rest: None,
+            journal,
+        };
+        bundles((resumed_at / WIDTH, size), &mut |bundle| {
+            walk.take(bundle)?;
+            if let Some(progress) = &mut progress
+                && walk.seen.entries.is_multiple_of(STRETCH)
+            {
+                progress(&Progress {
+                    done: walk.seen.entries,
+                    size,
+                    state: &|| self.state(opaque, &walk.seen, walk.seen.entries),
+                });
+            }
+            Ok(())
+        })?;
+        let seen = walk.before_rest.as_ref().unwrap_or(&walk.seen);
+        let state = self.state(opaque, seen, size);
+        let root = walk.finish()?;
+        if root != self.claim.root {
+            return Err(AuditError::RootMismatch { size });
+        }
+        let report = walk.report(&self.claim, root, resumed_at)?;
+        Ok((report, state))
+    }
+
+    /// The state after so much was seen, every older checkpoint up to `passed` having been compared.
+    fn state(&self, opaque: bool, seen: &walk::Seen, passed: u64) -> State {
+        let pending = self.older.iter().filter(|(claim, _)| claim.size > passed);
+        let mut checkpoints: Vec<_> = pending.map(|(_, note)| note.clone()).collect();
+        checkpoints.retain(|note| *note != self.signed);
+        checkpoints.push(self.signed.clone());
+        State {
+            verifier_key: self.verifier_key.clone(),
+            opaque,
+            checkpoints,
+            seen: seen.clone(),
+        }
+    }
 }
 
 /// Compares one tile, hash by hash.
-fn check_tile(
-    source: &dyn Source,
-    level: u8,
-    tile: u64,
-    expect: &[Hash],
-    report: &mut Report,
-) -> Result<(), AuditError> {
+fn check_tile(source: &dyn Source, level: u8, tile: u64, expect: &[Hash]) -> Result<(), AuditError> {
     let width = u64::try_from(expect.len()).unwrap_or(WIDTH);
     let (path, bytes, whole) =
         fetch(source, &level.to_string(), tile, width)?.map_err(|path| AuditError::TileMissing { path })?;
@@ -230,7 +269,6 @@ fn check_tile(
             return Err(AuditError::TileMismatch { path, index });
         }
     }
-    report.tiles_checked = report.tiles_checked.saturating_add(1);
     Ok(())
 }
 
@@ -277,13 +315,4 @@ fn take_entry<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (entry, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
     *rest = after;
     Some(entry)
-}
-
-fn count_entry(report: &mut Report, entry: &[u8]) -> Result<(), crate::entry::EntryError> {
-    let count = match Entry::decode(entry)? {
-        Entry::Issuance(issuance) => report.issuances.entry(issuance.kind).or_default(),
-        Entry::Key(event) => report.key_events.entry(event.state).or_default(),
-    };
-    *count = count.saturating_add(1);
-    Ok(())
 }

@@ -1,12 +1,11 @@
 //! Audits of a ledger's own directory.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::journal::Journal;
-use super::{AuditError, Report, Source, SourceError, WIDTH, audit_with, note, tile_path};
+use super::{AuditError, Options, Plan, Report, Source, SourceError, State, WIDTH, bundle, tile_path};
 
 /// The published files in a ledger's directory, or in a copy of it.
 #[derive(Clone, Debug)]
@@ -46,41 +45,35 @@ impl Source for DirectorySource {
 ///
 /// While a process has the ledger open, the journal and the tiles may be ahead of the checkpoint.
 pub fn audit_directory(directory: &Path, verifier_key: &str) -> Result<Report, AuditError> {
+    audit_directory_with(directory, verifier_key, Options::default()).map(|(report, _)| report)
+}
+
+/// [`audit_directory`] with threads, progress, and from where an earlier one ended. Of the journal, one batch is in
+/// memory at a time.
+pub fn audit_directory_with(
+    directory: &Path,
+    verifier_key: &str,
+    options: Options<'_>,
+) -> Result<(Report, State), AuditError> {
     let running = is_running(directory)?;
     let source = DirectorySource::new(directory);
-    let origin = note::Key::parse(verifier_key)
-        .ok_or(AuditError::KeyMalformed)?
-        .name;
-    // Opened at the first entry: after the checkpoint was read, so that a running ledger's journal is never behind it.
-    let mut journal: Option<Journal> = None;
-    let mut report = audit_with(&source, verifier_key, &mut |path, index, entry| {
-        let journal = match &mut journal {
-            Some(journal) => journal,
-            none => none.insert(Journal::new(directory.to_owned(), &origin, running)?),
-        };
-        match journal.next()? {
-            Some(recorded) if recorded == entry => Ok(()),
-            Some(_) => Err(AuditError::JournalDiffers {
-                path: path.to_owned(),
-                index,
-            }),
-            None => Err(AuditError::JournalShort { entries: index }),
-        }
+    let plan = Plan::make(&source, verifier_key, &options)?;
+    // Opened after the checkpoint was read, so that a running ledger's journal is never behind it.
+    let from = options.resume.and_then(|state| state.seen.journal.as_ref());
+    let journal = Journal::open(directory.to_owned(), &plan.claim.origin, running, from)?;
+    let threads = options.threads;
+    let (report, state) = plan.run(&source, options, Some(journal), &mut |span, work| {
+        bundle::in_parallel(&source, span, threads, work)
     })?;
-    let mut journal = match journal {
-        Some(journal) => journal,
-        None => Journal::new(directory.to_owned(), &origin, running)?,
-    };
-    while journal.next()?.is_some() {}
+    let recorded = report.journal.as_ref().map_or(0, |journal| journal.entries);
     if !running {
-        if journal.report.entries > report.size {
-            let (checkpoint, journal) = (report.size, journal.report.entries);
+        if recorded > report.size {
+            let (checkpoint, journal) = (report.size, recorded);
             return Err(AuditError::CheckpointBehind { checkpoint, journal });
         }
-        check_extra_files(directory, &source, report.size)?;
+        check_extra_files(directory, &source, "tile", report.size)?;
     }
-    report.journal = Some(journal.report);
-    Ok(report)
+    Ok((report, state))
 }
 
 /// Whether somebody holds the ledger's lock.
@@ -97,60 +90,55 @@ fn is_running(directory: &Path) -> Result<bool, AuditError> {
     }
 }
 
-/// Every file below `tile/` must belong to the tree of `size` entries; older partial tiles must be its beginnings.
-fn check_extra_files(directory: &Path, source: &DirectorySource, size: u64) -> Result<(), AuditError> {
-    let mut expected = BTreeSet::new();
-    let rows = std::iter::once(("entries".to_owned(), size)).chain((0u32..8).map(|level| {
-        (
-            level.to_string(),
-            size.checked_shr(level.saturating_mul(8)).unwrap_or(0),
-        )
-    }));
-    for (row, count) in rows {
-        for tile in 0..count / WIDTH {
-            expected.insert(tile_path(&row, tile));
-        }
-        if !count.is_multiple_of(WIDTH) {
-            expected.insert(format!("{}.p/{}", tile_path(&row, count / WIDTH), count % WIDTH));
-        }
-    }
-    let mut files = Vec::new();
-    list_files(directory, "tile", &mut files)?;
-    for path in files {
-        if !expected.contains(&path) {
-            check_older_partial(source, &path, &expected)?;
+/// Every file below `path` must belong to the tree of `size` entries, or be an older partial tile, its beginning. Without
+/// the temporary files that a crash leaves.
+fn check_extra_files(
+    directory: &Path,
+    source: &DirectorySource,
+    path: &str,
+    size: u64,
+) -> Result<(), AuditError> {
+    let entries = match fs::read_dir(directory.join(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(SourceError::Io)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(SourceError::Io)?;
+        let below = format!("{path}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type().map_err(SourceError::Io)?.is_dir() {
+            check_extra_files(directory, source, &below, size)?;
+        } else if Path::new(&below)
+            .extension()
+            .is_none_or(|extension| extension != "tmp")
+        {
+            check_file(source, &below, size)?;
         }
     }
     Ok(())
 }
 
-/// A file that the tree does not need: fine if it is an older, shorter beginning of one that it needs.
-fn check_older_partial(
-    source: &DirectorySource,
-    path: &str,
-    expected: &BTreeSet<String>,
-) -> Result<(), AuditError> {
+/// A file must be one that the tree of `size` entries has; or an older, shorter beginning of one.
+fn check_file(source: &DirectorySource, path: &str, size: u64) -> Result<(), AuditError> {
     let unexpected = || AuditError::FileUnexpected {
         path: path.to_owned(),
     };
-    let (full, width) = path.split_once(".p/").ok_or_else(unexpected)?;
-    let width: u64 = width.parse().map_err(|_| unexpected())?;
-    let partials = format!("{full}.p/");
-    let current = expected
-        .get(full)
-        .or_else(|| expected.range(partials.clone()..).next());
-    let newer = current
-        .filter(|path| *path == full || path.starts_with(&partials))
-        .ok_or_else(unexpected)?;
-    let newer_width = newer
-        .strip_prefix(&partials)
-        .map_or(Some(WIDTH), |width| width.parse().ok());
-    if width == 0 || newer_width.is_none_or(|newer| width >= newer) {
+    let (row, tile, width) = parse(path).ok_or_else(unexpected)?;
+    let level: u32 = if row == "entries" {
+        0
+    } else {
+        row.parse().map_err(|_| unexpected())?
+    };
+    let count = size.checked_shr(level.saturating_mul(8)).unwrap_or(0);
+    let newest = count.saturating_sub(tile.saturating_mul(WIDTH)).min(WIDTH);
+    if width == newest {
+        return Ok(());
+    }
+    if width == 0 || width > newest {
         return Err(unexpected());
     }
     let bytes = source.read(path)?.ok_or_else(unexpected)?;
-    let newer = source.read(newer)?.ok_or_else(unexpected)?;
-    let whole = if path.starts_with("tile/entries/") {
+    let (_, newer, _) = super::fetch(source, row, tile, newest)?.map_err(|_| unexpected())?;
+    let whole = if row == "entries" {
         let mut rest = bytes.as_slice();
         let mut count = 0u64;
         while super::take_entry(&mut rest).is_some() {
@@ -169,23 +157,17 @@ fn check_older_partial(
     }
 }
 
-/// All files below `path`, without the temporary ones that a crash leaves.
-fn list_files(directory: &Path, path: &str, files: &mut Vec<String>) -> Result<(), AuditError> {
-    let entries = match fs::read_dir(directory.join(path)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(SourceError::Io)?,
+/// Row, number and width of a tile's path in its one spelling.
+fn parse(path: &str) -> Option<(&str, u64, u64)> {
+    let (full, width) = match path.split_once(".p/") {
+        Some((full, width)) => (full, width.parse().ok()?),
+        None => (path, WIDTH),
     };
-    for entry in entries {
-        let entry = entry.map_err(SourceError::Io)?;
-        let below = format!("{path}/{}", entry.file_name().to_string_lossy());
-        if entry.file_type().map_err(SourceError::Io)?.is_dir() {
-            list_files(directory, &below, files)?;
-        } else if Path::new(&below)
-            .extension()
-            .is_none_or(|extension| extension != "tmp")
-        {
-            files.push(below);
-        }
-    }
-    Ok(())
+    let (row, groups) = full.strip_prefix("tile/")?.split_once('/')?;
+    let tile = groups.split('/').try_fold(0u64, |sum, group| {
+        let digits = group.strip_prefix('x').unwrap_or(group);
+        sum.checked_mul(1000)?.checked_add(digits.parse().ok()?)
+    })?;
+    let partial = width < WIDTH && path == format!("{}.p/{width}", tile_path(row, tile));
+    (partial || path == tile_path(row, tile)).then_some((row, tile, width))
 }

@@ -106,6 +106,23 @@ pub enum AuditError {
         /// The signed size.
         size: u64,
     },
+    /// Smaller than an earlier audit has seen it signed.
+    #[error("checkpoint: of size {found}, but size {seen} was signed before")]
+    RolledBack {
+        /// Its size now.
+        found: u64,
+        /// The size that was seen.
+        seen: u64,
+    },
+    /// Not the continuation of what an earlier audit has seen signed.
+    #[error("checkpoint: two histories were signed: size {size} had another root before")]
+    Forked {
+        /// The size at which they differ.
+        size: u64,
+    },
+    /// The state was left by an audit of another log, or of another manner.
+    #[error("the state is that of another audit: other key, or entries judged otherwise")]
+    StateOfAnother,
     /// The journal cannot be read.
     #[error("{path}: damaged at byte {offset}")]
     JournalDamaged {
@@ -169,6 +186,9 @@ impl AuditError {
             Self::TileLength { .. } => "audit_tile_length",
             Self::TileMismatch { .. } => "audit_tile_mismatch",
             Self::RootMismatch { .. } => "audit_root_mismatch",
+            Self::RolledBack { .. } => "audit_rolled_back",
+            Self::Forked { .. } => "audit_forked",
+            Self::StateOfAnother => "audit_state_of_another",
             Self::JournalDamaged { .. } => "audit_journal_damaged",
             Self::JournalDiffers { .. } => "audit_journal_differs",
             Self::JournalShort { .. } => "audit_journal_short",
@@ -186,6 +206,10 @@ impl AuditError {
                 "take the line from the ledger's key.vkey or /key, better from somebody you trust"
             }
             Self::CheckpointMissing => "check the path or URL: a ledger has a file called checkpoint",
+            Self::StateOfAnother => "name another --state file, or none",
+            Self::RolledBack { .. } | Self::Forked { .. } => {
+                "keep both checkpoints as evidence: the state file holds the earlier one. Only the log's key can have signed them"
+            }
             Self::NotSigned | Self::OriginMismatch { .. } => "check that this key belongs to this ledger",
             Self::JournalDamaged { .. } | Self::CheckpointBehind { .. } | Self::FileUnexpected { .. } => {
                 "if the process was killed, open the ledger once and audit again; otherwise it was tampered with: keep a copy"

@@ -9,6 +9,8 @@ use crate::tree::sha256;
 
 /// A verifier key of type Ed25519.
 pub(super) struct Key {
+    /// As it was given, without the newline of its file.
+    pub(super) text: String,
     pub(super) name: String,
     /// Key id, as it stands before each signature.
     id: Vec<u8>,
@@ -17,7 +19,8 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (name, rest) = text.trim_end_matches('\n').split_once('+')?;
+        let text = text.trim_end_matches('\n');
+        let (name, rest) = text.split_once('+')?;
         let (id, key) = rest.split_once('+')?;
         let key = STANDARD.decode(key).ok()?;
         let hash = sha256(&[name.as_bytes(), b"\n", &key].concat());
@@ -25,6 +28,7 @@ impl Key {
         let public = key.strip_prefix(&[1])?.to_vec();
         let whole = !name.is_empty() && public.len() == 32 && id.len() == 4 && hash.starts_with(&id);
         whole.then(|| Self {
+            text: text.to_owned(),
             name: name.to_owned(),
             id,
             public,
@@ -32,8 +36,18 @@ impl Key {
     }
 }
 
+/// What a checkpoint claims that `key` has signed, for the log of the key's name.
+pub(super) fn open(note: &[u8], key: &Key) -> Result<Claim, AuditError> {
+    let claim = Claim::parse(verify(note, key)?).ok_or(AuditError::CheckpointMalformed)?;
+    if claim.origin == key.name {
+        Ok(claim)
+    } else {
+        Err(AuditError::OriginMismatch { found: claim.origin })
+    }
+}
+
 /// The text of a note that carries a good signature by `key`.
-pub(super) fn verify<'a>(note: &'a [u8], key: &Key) -> Result<&'a str, AuditError> {
+fn verify<'a>(note: &'a [u8], key: &Key) -> Result<&'a str, AuditError> {
     let note = std::str::from_utf8(note).map_err(|_| AuditError::CheckpointMalformed)?;
     let gap = note.rfind("\n\n").ok_or(AuditError::CheckpointMalformed)?;
     let (text, signatures) = note
@@ -66,6 +80,7 @@ pub(super) fn verify<'a>(note: &'a [u8], key: &Key) -> Result<&'a str, AuditErro
 }
 
 /// What a checkpoint claims.
+#[derive(Clone)]
 pub(super) struct Claim {
     pub(super) origin: String,
     pub(super) size: u64,

@@ -4,20 +4,28 @@ use crate::tree::sha256;
 
 pub(super) type Hash = [u8; 32];
 
-/// Hash of a leaf; `buffer` only saves allocations.
-pub(super) fn leaf(entry: &[u8], buffer: &mut Vec<u8>) -> Hash {
-    buffer.clear();
-    buffer.push(0x00);
-    buffer.extend_from_slice(entry);
-    sha256(buffer)
+/// Longer leaves are hashed from the heap.
+const SHORT_LEAF: usize = 511;
+
+/// Hash of a leaf.
+pub(super) fn leaf(entry: &[u8]) -> Hash {
+    let mut short = [0u8; SHORT_LEAF.saturating_add(1)];
+    let end = entry.len().saturating_add(1);
+    match short.get_mut(1..end) {
+        Some(room) => {
+            room.copy_from_slice(entry);
+            sha256(short.get(..end).unwrap_or_default())
+        }
+        None => sha256(&[&[0x00], entry].concat()),
+    }
 }
 
 /// Hash of an inner node.
 pub(super) fn parent(left: &Hash, right: &Hash) -> Hash {
-    let mut input = Vec::with_capacity(65);
-    input.push(0x01);
-    input.extend_from_slice(left);
-    input.extend_from_slice(right);
+    let mut input = [0x01; 65];
+    for (to, from) in input.iter_mut().skip(1).zip(left.iter().chain(right)) {
+        *to = *from;
+    }
     sha256(&input)
 }
 
@@ -26,22 +34,52 @@ pub(super) fn hash_list(list: &[Hash]) -> Hash {
     match list {
         [] => sha256(b""),
         [only] => *only,
+        [left, right] => parent(left, right),
         _ => {
-            let left = usize::try_from(left_part(u64::try_from(list.len()).unwrap_or(0))).unwrap_or(0);
-            let (left, right) = list.split_at(left);
+            let (left, right) = list.split_at(left_part(list.len()));
             parent(&hash_list(left), &hash_list(right))
         }
     }
 }
 
 /// k: the largest power of two smaller than n, for n > 1.
-pub(super) fn left_part(n: u64) -> u64 {
-    let mut k = 1u64;
+fn left_part(n: usize) -> usize {
+    let mut k = 1usize;
     while k.saturating_mul(2) < n {
         k = k.saturating_mul(2);
-        if k == 1 << 63 {
-            break;
-        }
     }
     k
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_left_part_is_the_largest_power_of_two_below() {
+        for (n, k) in [
+            (2, 1),
+            (3, 2),
+            (4, 2),
+            (5, 4),
+            (8, 4),
+            (9, 8),
+            (256, 128),
+            (257, 256),
+        ] {
+            assert_eq!(left_part(n), k, "{n}");
+        }
+    }
+
+    #[test]
+    fn long_and_short_leaves_hash_alike() {
+        for length in [0, 1, 510, 511, 512, 65_535] {
+            let entry = vec![7u8; length];
+            assert_eq!(
+                leaf(&entry),
+                sha256(&[&[0], entry.as_slice()].concat()),
+                "{length}"
+            );
+        }
+    }
 }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use countersign_ledger::audit::{DirectorySource, Report, audit, audit_directory};
+use countersign_ledger::audit::{
+    DirectorySource, Options, Report, State, audit, audit_directory, audit_directory_with,
+};
 use countersign_ledger::{Entry, IssuanceKind, KeyEvent, KeyStateCode, NoteSigner};
 
 use crate::support::{append_all, issuance, open, signer};
@@ -84,6 +86,42 @@ async fn an_empty_and_a_running_ledger_pass() {
     }
     ledger.close();
     assert_eq!(check(directory.path()).unwrap().size, 3_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_is_audited_from_where_an_earlier_audit_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let mut state: Option<State> = None;
+    for size in [300, 700, 1_000, 1_000, 4_000] {
+        let ledger = open(root).unwrap();
+        let from = ledger.head();
+        append_all(&ledger, from, size).await;
+        ledger.close();
+        let options = Options {
+            threads: 2,
+            resume: state.as_ref(),
+            ..Options::default()
+        };
+        let (report, next) = audit_directory_with(root, &signer().verifier_key(), options).unwrap();
+        let resumed_at = state.as_ref().map_or(0, State::entries);
+        assert_eq!((report.size, report.resumed_at), (size, resumed_at));
+        assert_eq!(
+            Report {
+                resumed_at: 0,
+                ..report
+            },
+            check(root).unwrap()
+        );
+        state = State::decode(&next.encode());
+    }
+    // The journal before that point is not read again, what follows is.
+    change(&last_segment(root), |bytes| bytes[200] ^= 1);
+    let options = Options {
+        resume: None,
+        ..Options::default()
+    };
+    assert!(audit_directory_with(root, &signer().verifier_key(), options).is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

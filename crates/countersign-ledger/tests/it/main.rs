@@ -18,4 +18,5 @@ mod freshness;
 mod http;
 mod lifecycle;
 mod model;
+mod resume;
 mod support;
