@@ -221,9 +221,25 @@ pub(crate) enum LedgerCommand {
     },
     /// Check the whole log with a second, independent implementation
     #[command(
-        after_help = "Examples:\n  countersign ledger audit\n  countersign ledger audit http://127.0.0.1:8420/ledger --key ledger.vkey"
+        after_help = "Examples:\n  countersign ledger audit\n  countersign ledger audit http://127.0.0.1:8420/ledger --key ledger.vkey --state ledger.audit"
     )]
-    Audit(LedgerPlace),
+    Audit(LedgerAudit),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerAudit {
+    #[command(flatten)]
+    pub(crate) place: LedgerPlace,
+    /// Remember here what was seen: an interrupted audit goes on from there, the next reads only what is new, and a log
+    /// that shrank or changed its past is found
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Hash the entries without reading them: for logs of any other kind
+    #[arg(long)]
+    pub(crate) opaque: bool,
+    /// Show how far it is, also where standard error is no terminal
+    #[arg(long)]
+    pub(crate) progress: bool,
 }
 
 #[derive(Debug, Args)]

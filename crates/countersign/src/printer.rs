@@ -67,6 +67,21 @@ impl Printer {
         self.line(&value.to_string());
     }
 
+    /// Whether a person sees what goes to standard error.
+    #[expect(clippy::unused_self, reason = "who asks must have been handed the printer")]
+    pub(crate) fn is_watched(self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// How far something is: on a terminal always on the same line, and nothing removes it; elsewhere a line each.
+    pub(crate) fn progress(self, text: &str) {
+        if self.is_watched() {
+            let _ = write!(io::stderr().lock(), "\r\u{1b}[K{text}");
+        } else if !text.is_empty() {
+            self.note(text);
+        }
+    }
+
     /// A remark for the person, never part of the data.
     #[expect(clippy::unused_self, reason = "who writes must have been handed the printer")]
     pub(crate) fn note(self, text: &str) {

@@ -12,9 +12,26 @@ use tokio::runtime::Runtime;
 use crate::failure::Failure;
 
 /// A bundle has 256 entries of at most 65,535 bytes, each behind a length of two bytes.
-const FILE_BYTES_MAX: usize = 256 * (65_535 + 2);
+const BUNDLE_BYTES_MAX: usize = 256 * (65_535 + 2);
+/// 256 hashes.
+const TILE_BYTES_MAX: usize = 256 * 32;
+/// A checkpoint is three lines and a few signatures, the longest of them (ML-DSA-44) of 3 KiB.
+const NOTE_BYTES_MAX: usize = 1 << 17;
 /// A tile is at most 8 KiB, a bundle of issuances some 45 KiB: whoever needs longer is not serving.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// After these pauses a request that failed for a passing reason is tried again.
+const RETRY_AFTER: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+];
+
+/// Why one request brought nothing, and whether another may.
+enum Fault {
+    Passing(SourceError),
+    Lasting(SourceError),
+}
 
 /// Reads a ledger below a URL (C2SP tlog-tiles).
 pub(crate) struct HttpSource {
@@ -45,31 +62,65 @@ impl HttpSource {
     }
 
     async fn fetch(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        let other = |error: reqwest::Error| SourceError::Other(Box::new(error));
+        let mut pauses = RETRY_AFTER.iter();
+        loop {
+            let error = match self.request(path).await {
+                Ok(body) => return Ok(body),
+                Err(Fault::Lasting(error)) => return Err(error),
+                Err(Fault::Passing(error)) => error,
+            };
+            let pause = pauses.next().ok_or(error)?;
+            #[expect(clippy::disallowed_methods, reason = "somebody else's server is given time")]
+            tokio::time::sleep(*pause).await;
+        }
+    }
+
+    async fn request(&self, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let passing = |error: reqwest::Error| Fault::Passing(SourceError::Other(Box::new(error)));
+        let lasting = |text: String| Fault::Lasting(SourceError::Other(text.into()));
         let url = self
             .prefix
             .join(path)
-            .map_err(|error| SourceError::Other(Box::new(error)))?;
-        let mut answer = self.client.get(url).send().await.map_err(other)?;
+            .map_err(|error| lasting(error.to_string()))?;
+        let mut answer = self.client.get(url).send().await.map_err(passing)?;
         match answer.status() {
             StatusCode::NOT_FOUND => return Ok(None),
             StatusCode::OK => {}
             status => {
-                return Err(SourceError::Other(
-                    format!("HTTP status {status} for {path}").into(),
-                ));
+                let text = format!("HTTP status {status} for {path}");
+                let passes = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+                return Err(if passes {
+                    Fault::Passing(SourceError::Other(text.into()))
+                } else {
+                    lasting(text)
+                });
             }
         }
+        if answer.headers().contains_key(reqwest::header::CONTENT_ENCODING) {
+            return Err(lasting(format!(
+                "{path} came in an encoding that was not asked for"
+            )));
+        }
+        let limit = bytes_max(path);
         let mut body = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(other)? {
-            if body.len() + part.len() > FILE_BYTES_MAX {
-                return Err(SourceError::Other(
-                    format!("{path} is larger than a bundle can be").into(),
-                ));
+        while let Some(part) = answer.chunk().await.map_err(passing)? {
+            if body.len() + part.len() > limit {
+                return Err(lasting(format!("{path} is longer than {limit} bytes")));
             }
             body.extend_from_slice(&part);
         }
         Ok(Some(body))
+    }
+}
+
+/// No file of a log is longer.
+fn bytes_max(path: &str) -> usize {
+    if path.starts_with("tile/entries/") {
+        BUNDLE_BYTES_MAX
+    } else if path.starts_with("tile/") {
+        TILE_BYTES_MAX
+    } else {
+        NOTE_BYTES_MAX
     }
 }
 

@@ -1,32 +1,32 @@
 //! `countersign ledger`: show it, prove an entry, audit all of it.
 
+mod audit;
+
 use std::path::PathBuf;
 
-use countersign_ledger::audit::{
-    AuditError, DirectorySource, Report, Source, SourceError, audit, audit_directory,
-};
+use countersign_ledger::audit::{DirectorySource, Source, SourceError};
 use countersign_ledger::checkpoint::Checkpoint;
 use countersign_ledger::proof::{self, TlogProof};
 use countersign_ledger::{Entry, Verifier};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::{LedgerCommand, LedgerPlace};
 use crate::config::read_text;
 use crate::failure::{Exit, Failure};
-use crate::printer::{Printer, Tone};
+use crate::printer::Printer;
 use crate::tiles::{HttpSource, PublishedTiles};
 
 pub(crate) fn run(arguments: &LedgerCommand, printer: Printer) -> Result<Exit, Failure> {
     match arguments {
         LedgerCommand::Show(place) => show(&Place::find(place)?, printer),
         LedgerCommand::Prove { place, fingerprint } => prove(&Place::find(place)?, fingerprint, printer),
-        LedgerCommand::Audit(place) => run_audit(&Place::find(place)?, printer),
+        LedgerCommand::Audit(arguments) => audit::run(arguments, printer),
     }
 }
 
 /// Where a ledger is read from, and the key it must be signed with.
 struct Place {
-    source: Box<dyn Source>,
+    source: Box<dyn Source + Sync>,
     /// Set for a directory: its journal can be compared too.
     directory: Option<PathBuf>,
     verifier_key: String,
@@ -106,82 +106,6 @@ fn show(place: &Place, printer: Printer) -> Result<Exit, Failure> {
         printer.line(&format!("key     {}", place.verifier_key));
     }
     Ok(Exit::Done)
-}
-
-fn run_audit(place: &Place, printer: Printer) -> Result<Exit, Failure> {
-    let report = match &place.directory {
-        Some(directory) => audit_directory(directory, &place.verifier_key),
-        None => audit(place.source.as_ref(), &place.verifier_key),
-    };
-    let report = report.map_err(|error| audit_failure(&error))?;
-    if printer.json() {
-        printer.document(&document(&report));
-    } else {
-        print(&report, printer);
-    }
-    Ok(Exit::Done)
-}
-
-/// Not being able to look is no finding.
-fn audit_failure(error: &AuditError) -> Failure {
-    let exit = match error {
-        AuditError::Source(_) => Exit::CannotTell,
-        AuditError::KeyMalformed => Exit::Usage,
-        _ => Exit::Refused,
-    };
-    Failure::new(exit, error.code(), error).maybe_hint(error.hint())
-}
-
-fn document(report: &Report) -> Value {
-    let issuances: serde_json::Map<_, _> = report
-        .issuances
-        .iter()
-        .map(|(kind, count)| (kind.as_str().to_owned(), json!(count)))
-        .collect();
-    let key_events: serde_json::Map<_, _> = report
-        .key_events
-        .iter()
-        .map(|(state, count)| (state.as_str().to_owned(), json!(count)))
-        .collect();
-    json!({
-        "origin": report.origin,
-        "size": report.size,
-        "root": hex::encode(report.root),
-        "issuances": issuances,
-        "key_events": key_events,
-        "bundles_checked": report.bundles_checked,
-        "tiles_checked": report.tiles_checked,
-        "journal": report.journal.as_ref().map(|journal| json!({
-            "segments": journal.segments,
-            "batches": journal.batches,
-            "entries": journal.entries,
-            "running": journal.running,
-        })),
-    })
-}
-
-fn print(report: &Report, printer: Printer) {
-    let issuances: u64 = report.issuances.values().sum();
-    let key_events: u64 = report.key_events.values().sum();
-    let verdict = printer.paint(Tone::Good, "the ledger is whole");
-    printer.line(&format!("{verdict}: {} of {}", report.size, report.origin));
-    printer.line(&format!("  root     {}", hex::encode(report.root)));
-    printer.line(&format!(
-        "  entries  {issuances} issuances, {key_events} key events, every one decoded"
-    ));
-    printer.line(&format!(
-        "  tiles    {} bundles and {} tiles recomputed",
-        report.bundles_checked, report.tiles_checked
-    ));
-    if let Some(journal) = &report.journal {
-        printer.line(&format!(
-            "  journal  {} entries in {} batches, the same as the tiles",
-            journal.entries, journal.batches
-        ));
-        if journal.running {
-            printer.line("           a writer is running: its newest entries may not be published yet");
-        }
-    }
 }
 
 /// Finds the entry by reading the log from its start: a look-up by fingerprint needs an index, which the gate has.
