@@ -95,6 +95,7 @@ fn kind(reason: Reason) -> Kind {
         | Reason::ResourceRealmMismatch
         | Reason::EmailUnverified
         | Reason::ConfirmationUnsupported
+        | Reason::ConfirmationRequired
         | Reason::ProofMissing
         | Reason::CertificateMismatch
         | Reason::ConfirmationMissing

@@ -67,6 +67,7 @@ impl Config {
             scopes: Vec::new(),
             tenants: Vec::new(),
             unverified_email: EmailRule::Refuse,
+            proof: ProofRule::IfBound,
         };
         Self {
             name: default_name(),
@@ -118,6 +119,10 @@ pub struct ResourceConfig {
     /// identifies people by issuer and subject only.
     #[serde(default)]
     pub unverified_email: EmailRule,
+    /// Which tokens must come with a proof of their holder, by DPoP or a client certificate: `if_bound`, those that are
+    /// bound to a key or a certificate, or `required`, all. A gate takes no proofs yet: there `required` lets nobody in.
+    #[serde(default)]
+    pub proof: ProofRule,
 }
 
 impl ResourceConfig {
@@ -130,6 +135,10 @@ impl ResourceConfig {
         resource.unverified_email = match self.unverified_email {
             EmailRule::Refuse => UnverifiedEmail::Refuse,
             EmailRule::Ignore => UnverifiedEmail::Ignore,
+        };
+        resource.proof = match self.proof {
+            ProofRule::IfBound => countersign_token::ProofRule::IfBound,
+            ProofRule::Required => countersign_token::ProofRule::Required,
         };
         resource
     }
@@ -157,6 +166,17 @@ pub enum EmailRule {
     Refuse,
     /// Admit it; the address is never passed on.
     Ignore,
+}
+
+/// Which tokens must come with a proof that their holder shows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProofRule {
+    /// Those that are bound to a key or a certificate.
+    #[default]
+    IfBound,
+    /// All: a token that is bound to nothing is refused.
+    Required,
 }
 
 /// An issuer of another provider, trusted for one realm.

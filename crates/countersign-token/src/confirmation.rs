@@ -7,6 +7,7 @@ use crate::facts::{Facts, Verdict, need};
 use crate::fingerprint::{CertificateThumbprint, Thumbprint};
 use crate::json::{Nested, Value};
 use crate::reason::Detail;
+use crate::resource::ProofRule;
 
 /// What the holder of a token showed beside it: a DPoP proof, the client certificate of the connection, or both.
 ///
@@ -38,6 +39,8 @@ pub struct Proofs<'a> {
     /// The client certificate of the connection, in DER. It must come from the connection itself or from a proxy that
     /// lets no such header of a client's through.
     pub certificate: Option<&'a [u8]>,
+    /// The thumbprint of that certificate, where the proxy in front hands on no more.
+    pub certificate_thumbprint: Option<CertificateThumbprint>,
 }
 
 impl<'a> Proofs<'a> {
@@ -45,6 +48,7 @@ impl<'a> Proofs<'a> {
     pub const NONE: Self = Self {
         dpop: None,
         certificate: None,
+        certificate_thumbprint: None,
     };
 
     /// The same with a DPoP proof. Only for a token that came under the scheme `DPoP`.
@@ -63,6 +67,35 @@ impl<'a> Proofs<'a> {
             certificate: Some(der),
             ..self
         }
+    }
+
+    /// The same with the thumbprint of the client certificate, where the certificate itself does not get this far.
+    ///
+    /// ```
+    /// use countersign_token::{CertificateThumbprint, Proofs};
+    ///
+    /// let thumbprint = CertificateThumbprint::from_base64url("A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0");
+    /// let proofs = thumbprint.map(|shown| Proofs::NONE.with_certificate_thumbprint(shown));
+    /// assert!(proofs.is_some_and(|proofs| proofs.certificate_thumbprint == thumbprint));
+    /// ```
+    #[must_use]
+    pub const fn with_certificate_thumbprint(self, thumbprint: CertificateThumbprint) -> Self {
+        Self {
+            certificate_thumbprint: Some(thumbprint),
+            ..self
+        }
+    }
+
+    fn shows_certificate(&self) -> bool {
+        self.certificate.is_some() || self.certificate_thumbprint.is_some()
+    }
+
+    /// Whether what was shown of a certificate, which is something, is of this one.
+    fn shows(&self, bound: &CertificateThumbprint) -> bool {
+        self.certificate.is_none_or(|der| bound.is_of(der))
+            && self
+                .certificate_thumbprint
+                .is_none_or(|shown| shown.is_same(bound))
     }
 }
 
@@ -150,6 +183,14 @@ pub(crate) fn unsupported(facts: &Facts<'_>) -> Verdict {
     )
 }
 
+pub(crate) fn confirmation_required(facts: &Facts<'_>) -> Verdict {
+    let is_bound = need!(facts.claims).confirmation().is_some();
+    Verdict::unless(
+        facts.resource.proof == ProofRule::Required && !is_bound,
+        "the token is bound to nothing, and the resource takes bound tokens only",
+    )
+}
+
 /// The answers of the rules about proofs where there is no proof: nothing to find fault with, unless one is owed.
 pub(crate) fn without_proof(facts: &Facts<'_>) -> Verdict {
     let is_owed = need!(facts.claims)
@@ -172,7 +213,7 @@ pub(crate) fn proof_missing(facts: &Facts<'_>) -> Verdict {
         ));
     }
     Verdict::unless(
-        bound.certificate.is_some() && facts.certificate().is_none(),
+        bound.certificate.is_some() && !facts.proofs.shows_certificate(),
         "the token is bound to a client certificate, and none came with it",
     )
 }
@@ -184,9 +225,11 @@ pub(crate) fn certificate_mismatch(facts: &Facts<'_>) -> Verdict {
     let Some(bound) = bound else {
         return Verdict::Passed;
     };
-    let certificate = need!(facts.certificate());
+    if !facts.proofs.shows_certificate() {
+        return Verdict::NotReached;
+    }
     Verdict::unless(
-        !bound.is_of(certificate),
+        !facts.proofs.shows(&bound),
         "the certificate is not the one in `cnf`",
     )
 }

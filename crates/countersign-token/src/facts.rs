@@ -38,7 +38,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) issuer_tenant: Option<&'a str>,
     /// The key named by `kid` inside the issuer's record.
     pub(crate) key: Option<&'a KeyRecord>,
-    proofs: Proofs<'a>,
+    /// What was shown beside the token.
+    pub(crate) proofs: Proofs<'a>,
     /// The DPoP proof, read when a rule first asks for it.
     proof: OnceCell<Result<Proof, Refusal>>,
     /// What it is checked against, if the token says so.
@@ -85,11 +86,6 @@ impl<'a> Facts<'a> {
                 TenantRule::Any => None,
             }
         })
-    }
-
-    /// The client certificate that was shown.
-    pub(crate) fn certificate(&self) -> Option<&'a [u8]> {
-        self.proofs.certificate
     }
 
     /// The DPoP proof that was shown, as it came.

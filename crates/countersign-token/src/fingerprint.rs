@@ -141,6 +141,11 @@ impl CertificateThumbprint {
         verify_slices_are_equal(&self.0, &Self::of_der(der).0).is_ok()
     }
 
+    /// Whether both name one certificate. Compared in constant time.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+
     /// The form used as `x5t#S256`: 43 characters of base64url.
     pub fn to_base64url(&self) -> String {
         base64url::encode(&self.0)

@@ -108,7 +108,7 @@ pub use principal::Principal;
 pub use public_key::PublicKey;
 pub use reason::{Detail, Reason, Refusal};
 pub use registry::{Registry, RegistryError};
-pub use resource::{Resource, UnverifiedEmail};
+pub use resource::{ProofRule, Resource, UnverifiedEmail};
 pub use rules::{RULES, Rule};
 pub use token::{ParsedToken, RawToken};
 pub use verify::{Check, Explanation, Outcome, Step, VerifiedToken, explain, verify};

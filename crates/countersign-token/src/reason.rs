@@ -268,6 +268,10 @@ reasons! {
         "The token is bound to something (`cnf`) by a method that cannot be checked."
         "An issuer that binds tokens otherwise than by DPoP (`jkt`) or a client certificate (`x5t#S256`), or names nothing at all."
         "Let the issuer bind tokens for this resource by `jkt` or `x5t#S256`, or not at all.";
+    ConfirmationRequired "confirmation_required"
+        "The resource takes bound tokens only, and the token is bound to nothing."
+        "An issuer that does not bind the tokens of this client, or a plain token that was got elsewhere."
+        "Let the issuer bind the token to the client's key (`jkt`) or certificate (`x5t#S256`).";
     ProofMissing "proof_missing"
         "The token is bound to a key or a certificate of its holder (`cnf`), and no proof of that came with it."
         "A stolen bound token used as a plain one, or a client that does not send its proof."

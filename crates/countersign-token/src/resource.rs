@@ -25,10 +25,13 @@ pub struct Resource {
     pub scopes: Vec<String>,
     /// What to do with e-mail addresses nobody vouches for.
     pub unverified_email: UnverifiedEmail,
+    /// Which tokens must come with a proof.
+    pub proof: ProofRule,
 }
 
 impl Resource {
-    /// A resource with the strict defaults: any tenant of its realm, no scopes asked for, unverified e-mail refused.
+    /// A resource with the strict defaults: any tenant of its realm, no scopes asked for, unverified e-mail refused,
+    /// a proof where the token is bound.
     pub fn new(name: impl Into<String>, audience: impl Into<String>, realm: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -37,8 +40,20 @@ impl Resource {
             tenants: TenantRule::Any,
             scopes: Vec::new(),
             unverified_email: UnverifiedEmail::Refuse,
+            proof: ProofRule::IfBound,
         }
     }
+}
+
+/// Which tokens must come with a proof that their holder shows them: see [`Proofs`](crate::Proofs).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProofRule {
+    /// Those that are bound to a key or a certificate.
+    #[default]
+    IfBound,
+    /// All: a token that is bound to nothing is refused.
+    Required,
 }
 
 /// What to do with a token whose `email` nobody vouches for: see [`displayable_email`](crate::VerifiedToken::displayable_email).

@@ -282,6 +282,11 @@ pub const RULES: &[Rule] = &[
         "what the token is bound to can be checked",
     ),
     rule(
+        Reason::ConfirmationRequired,
+        confirmation::confirmation_required,
+        "the token is bound where the resource asks for it",
+    ),
+    rule(
         Reason::ProofMissing,
         confirmation::proof_missing,
         "what the token is bound to was shown",

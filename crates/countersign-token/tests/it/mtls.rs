@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_token::dpop::{MemoryReplayStore, Request, RequestUrl};
-use countersign_token::{CertificateThumbprint, Dpop, Proofs, TokenDigest};
+use countersign_token::{CertificateThumbprint, Check, Dpop, ProofRule, Proofs, Resource, TokenDigest};
 use serde_json::{Value, json};
 
 use crate::world::{NOW, Signer, World, verify_both};
@@ -152,4 +152,44 @@ fn d11_a_token_bound_to_both_needs_both() {
             certificate.is_some()
         );
     }
+}
+
+#[test]
+fn the_thumbprint_of_the_certificate_is_as_good() {
+    let token = token(json!({ "x5t#S256": THUMBPRINT }));
+    let shown = |text: &str| {
+        Proofs::NONE.with_certificate_thumbprint(CertificateThumbprint::from_base64url(text).unwrap())
+    };
+    let other = CertificateThumbprint::of_der(b"another").to_base64url();
+    assert_eq!(judge(&token, shown(THUMBPRINT)), "admitted");
+    assert_eq!(judge(&token, shown(&other)), "certificate_mismatch");
+    // Both, if both are shown.
+    let good = certificate();
+    assert_eq!(
+        judge(&token, shown(THUMBPRINT).with_certificate(&good)),
+        "admitted"
+    );
+    for proofs in [
+        shown(&other).with_certificate(&good),
+        shown(THUMBPRINT).with_certificate(b"another"),
+    ] {
+        assert_eq!(judge(&token, proofs), "certificate_mismatch");
+    }
+}
+
+#[test]
+fn a_resource_may_take_bound_tokens_only() {
+    let mut resource = Resource::new("mail", "https://mail.example", "enterprise");
+    resource.proof = ProofRule::Required;
+    let judge = |token: &str, proofs: Proofs<'_>| {
+        let check = Check::new(&WORLD.registry, &resource, NOW).with_proofs(proofs);
+        verify_both(token, &check).map_or_else(|refusal| refusal.code(), |_| "admitted")
+    };
+    let (plain, good) = (WORLD.token("shared", |_, _| {}), certificate());
+    let bound = token(json!({ "x5t#S256": THUMBPRINT }));
+    assert_eq!(judge(&plain, Proofs::NONE), "confirmation_required");
+    assert_eq!(judge(&plain, shown(&good)), "confirmation_required");
+    assert_eq!(judge(&bound, Proofs::NONE), "proof_missing");
+    assert_eq!(judge(&bound, shown(&good)), "admitted");
+    assert_eq!(judge(&token(json!({})), shown(&good)), "confirmation_unsupported");
 }
