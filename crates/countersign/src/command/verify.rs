@@ -1,5 +1,7 @@
 //! `countersign verify`: the gate's token rules, offline, for a person (`--explain`) or a machine (`--batch`).
 
+mod request;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -9,6 +11,7 @@ use countersign_token::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::request::{Request, Used};
 use crate::cli::Verify;
 use crate::clock;
 use crate::failure::{Exit, Failure};
@@ -181,9 +184,8 @@ struct Item {
     token: String,
     at: Option<u64>,
     resource: Option<String>,
-    /// For sender-constrained tokens, which this version refuses; read so that one corpus serves all versions.
-    #[serde(default, rename = "request")]
-    _request: Option<Value>,
+    /// The request that the token came with; without one it came alone.
+    request: Option<Request>,
 }
 
 /// What is read of a line that is not an [`Item`], so that its answer can be told from others.
@@ -207,11 +209,16 @@ fn batch(file: &Path, arguments: &Verify, policy: &Policy, printer: Printer) -> 
         Box::new(std::fs::File::open(file).map_err(unreadable)?)
     };
     let mut reader = BufReader::new(source);
-    let default_now = arguments.at.unwrap_or_else(clock::now);
+    let batch = Batch {
+        policy,
+        default_now: arguments.at.unwrap_or_else(clock::now),
+        default_resource: arguments.resource.as_deref(),
+        used: Used::default(),
+    };
     let mut all_admitted = true;
     while let Some(line) = next_line(&mut reader).map_err(unreadable)? {
         let body = match line {
-            Line::Whole(line) => judge_line(&line, default_now, arguments.resource.as_deref(), policy),
+            Line::Whole(line) => batch.judge(&line),
             Line::TooLong => malformed("longer than 64 KiB", Value::Null),
         };
         all_admitted &= body.get("decision") == Some(&json!("admit"));
@@ -245,25 +252,39 @@ fn next_line(reader: &mut impl BufRead) -> std::io::Result<Option<Line>> {
     Ok(Some(Line::TooLong))
 }
 
-fn judge_line(line: &[u8], default_now: u64, default_resource: Option<&str>, policy: &Policy) -> Value {
-    let item: Item = match serde_json::from_slice(line) {
-        Ok(item) => item,
-        Err(error) => {
-            let named = serde_json::from_slice::<Named>(line);
-            let id = named.map_or(Value::Null, |named| named.id);
-            return malformed(&format!("not a batch line (column {})", error.column()), id);
-        }
-    };
-    let name = item.resource.as_deref().or(default_resource);
-    let Some(resource) = policy.resource(name) else {
-        return with_id(
-            refused(Reason::ResourceUnknown, Reason::ResourceUnknown.meaning()),
-            item.id,
-        );
-    };
-    let check = Check::new(&policy.registry, resource, item.at.unwrap_or(default_now));
-    let result = ParsedToken::parse(&item.token).and_then(|token| verify(&token, &check));
-    with_id(decision(&result), item.id)
+/// What the lines of a batch are judged by.
+struct Batch<'a> {
+    policy: &'a Policy,
+    default_now: u64,
+    default_resource: Option<&'a str>,
+    used: Used,
+}
+
+impl Batch<'_> {
+    fn judge(&self, line: &[u8]) -> Value {
+        let item: Item = match serde_json::from_slice(line) {
+            Ok(item) => item,
+            Err(error) => {
+                let named = serde_json::from_slice::<Named>(line);
+                let id = named.map_or(Value::Null, |named| named.id);
+                return malformed(&format!("not a batch line (column {})", error.column()), id);
+            }
+        };
+        let name = item.resource.as_deref().or(self.default_resource);
+        let Some(resource) = self.policy.resource(name) else {
+            return with_id(
+                refused(Reason::ResourceUnknown, Reason::ResourceUnknown.meaning()),
+                item.id,
+            );
+        };
+        let now = item.at.unwrap_or(self.default_now);
+        let check = Check::new(&self.policy.registry, resource, now);
+        let result = match &item.request {
+            Some(request) => request.verify(&item.token, &check, &self.used),
+            None => ParsedToken::parse(&item.token).and_then(|token| verify(&token, &check)),
+        };
+        with_id(decision(&result), item.id)
+    }
 }
 
 fn malformed(detail: &str, id: Value) -> Value {
