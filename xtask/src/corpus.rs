@@ -134,6 +134,9 @@ fn lines(cases: &[Case]) -> Result<String> {
         member("expect", case.expect().into())?;
         member("reason", case.reason.map_or(Value::Null, Value::from))?;
         member("token", case.token.as_str().into())?;
+        if let Some(request) = &case.request {
+            member("request", request.clone())?;
+        }
         text.push_str("}\n");
     }
     Ok(text)

@@ -1,5 +1,7 @@
 //! A case, and how cases are made: a good token, changed in one place.
 
+use serde_json::Value;
+
 use super::keys::{Keys, encode};
 use super::world::{NOW, TENANT, tenant_issuer};
 
@@ -32,6 +34,8 @@ pub(super) struct Case {
     pub(super) title: String,
     pub(super) basis: Basis,
     pub(super) token: String,
+    /// What came beside the token, as a batch of `countersign verify` has it.
+    pub(super) request: Option<Value>,
     pub(super) resource: &'static str,
     /// `None`: admitted.
     pub(super) reason: Option<&'static str>,
@@ -84,7 +88,7 @@ impl Members {
 
 /// A JSON string.
 pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    Value::from(text).to_string()
 }
 
 /// All cases, and the keys that sign them.
@@ -132,9 +136,17 @@ impl Cases {
             title: title.to_owned(),
             basis,
             token,
+            request: None,
             resource,
             reason,
         });
+    }
+
+    /// The last case came with this request.
+    pub(super) fn with_request(&mut self, request: Value) {
+        if let Some(case) = self.list.last_mut() {
+            case.request = Some(request);
+        }
     }
 
     /// The header of a good token of this key.

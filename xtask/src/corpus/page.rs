@@ -34,11 +34,12 @@ pub(super) fn readme(cases: &[Case]) -> String {
          | `resource` | the resource of the policy that the token is shown to |\n\
          | `expect` | `admit` or `refuse` |\n\
          | `reason` | the [reason](../../docs/reasons.md) Countersign gives, or `null` |\n\
-         | `token` | what is shown |\n\n\
+         | `token` | what is shown |\n\
+         | `request` | rows D only: what came beside the token, [as `countersign verify` reads it](../../docs/verify.md#many-tokens). A proof counts once, in the order of the cases; a token without a `request` came alone |\n\n\
          ## Run it\n\n\
          With Countersign, from this folder (`jq` takes the members that a batch has):\n\n\
          ```sh\n\
-         jq -c '{{id, token, at, resource}}' cases.ndjson | countersign verify --policy policy.toml --batch -\n\
+         jq -c '{{id, token, at, resource, request}}' cases.ndjson | countersign verify --policy policy.toml --batch -\n\
          ```\n\n\
          With another verifier: for each case find the issuer in `policy.json` whose `issuer` is the token's `iss` (`{{tenantid}}`\n\
          stands for one of its `tenants`) and whose `realm` is the resource's, verify with its key set, its audience the resource's,\n\

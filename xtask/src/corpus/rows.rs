@@ -6,6 +6,7 @@ mod header;
 mod json;
 mod key;
 mod post_quantum;
+mod proof;
 mod realm;
 mod signature;
 
@@ -22,4 +23,5 @@ pub(super) fn make(cases: &mut Cases) {
     signature::signatures(cases);
     claim::claim_values(cases);
     realm::realms(cases);
+    proof::proofs(cases);
 }

@@ -278,6 +278,9 @@ fn set(jwk: &mut Value, name: &str, value: Value) {
     }
 }
 
+/// A resource that takes bound tokens only.
+const BOUND: &str = "mail-bound";
+
 /// `(name, audience, realm, scopes, tenants)`
 type Resource = (
     &'static str,
@@ -305,7 +308,13 @@ const RESOURCES: &[Resource] = &[
     ),
     ("outlook", "https://mail.example", "consumer", &[], &[]),
     ("files", "https://files.example", "enterprise", &[], &[]),
+    (BOUND, "https://mail.example", "enterprise", &[], &[]),
 ];
+
+/// Which of its tokens must be bound.
+fn proof_rule(resource: &str) -> &'static str {
+    if resource == BOUND { "required" } else { "if_bound" }
+}
 
 /// The files of policy and keys: `(name, text)`.
 pub(super) fn files(issuers: &[Issuer]) -> Vec<(String, String)> {
@@ -326,7 +335,8 @@ pub(super) fn files(issuers: &[Issuer]) -> Vec<(String, String)> {
         let _ = write!(
             toml,
             "\n[[resources]]\nname = \"{name}\"\naudience = \"{audience}\"\nrealm = \"{realm}\"\n\
-             scopes = {scopes:?}\ntenants = {tenants:?}\n",
+             scopes = {scopes:?}\ntenants = {tenants:?}\nproof = \"{}\"\n",
+            proof_rule(name),
         );
     }
     let mut files = vec![
@@ -354,7 +364,7 @@ fn policy(issuers: &[Issuer]) -> Value {
         .collect();
     let resources: Vec<_> = RESOURCES
         .iter()
-        .map(|it| json!({"name": it.0, "audience": it.1, "realm": it.2, "scopes": it.3, "tenants": it.4}))
+        .map(|it| json!({"name": it.0, "audience": it.1, "realm": it.2, "scopes": it.3, "tenants": it.4, "proof": proof_rule(it.0)}))
         .collect();
     json!({"clock_skew_seconds": 30, "lifetime_max_seconds": 3600, "issuers": issuers, "resources": resources})
 }

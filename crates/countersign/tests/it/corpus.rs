@@ -21,8 +21,11 @@ fn every_case_is_answered_as_published() {
     let batch: Vec<String> = cases
         .iter()
         .map(|it| {
-            json!({"id": it["id"], "token": it["token"], "at": it["at"], "resource": it["resource"]})
-                .to_string()
+            json!({
+                "id": it["id"], "token": it["token"], "at": it["at"], "resource": it["resource"],
+                "request": it["request"],
+            })
+            .to_string()
         })
         .collect();
     let scratch = tempfile::tempdir().unwrap();
