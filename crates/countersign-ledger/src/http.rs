@@ -1,4 +1,5 @@
-//! The ledger over HTTP, exactly as C2SP tlog-tiles serves a log, plus `/key` and `/freshness-key`.
+//! The ledger over HTTP, exactly as C2SP tlog-tiles serves a log, plus `/checkpoint.witnessed`,
+//! `/key` and `/freshness-key`.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -19,12 +20,13 @@ const A_MINUTE: HeaderValue = HeaderValue::from_static("public, max-age=60, immu
 /// Short enough to see a new head soon, long enough to take a crowd off the origin.
 const A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
-/// `/checkpoint`, `/tile/<L>/<N>[.p/<W>]`, `/tile/entries/<N>[.p/<W>]`, `/key` (the vkey) and `/freshness-key`
+/// `/checkpoint`, `/checkpoint.witnessed` (the latest with cosignatures of witnesses), `/tile/<L>/<N>[.p/<W>]`, `/tile/entries/<N>[.p/<W>]`, `/key` (the vkey) and `/freshness-key`
 /// (the vkey of the freshness lines). To be mounted below the
 /// ledger's prefix. Anything that is not the one spelling of a published file is 404.
 pub fn router(ledger: Ledger) -> Router {
     Router::new()
         .route("/checkpoint", get(checkpoint))
+        .route("/checkpoint.witnessed", get(witnessed))
         .route("/key", get(key))
         .route("/freshness-key", get(freshness_key))
         .route("/tile/{*rest}", get(tile))
@@ -37,6 +39,13 @@ async fn checkpoint(State(ledger): State<Ledger>) -> Response {
         ledger.checkpoint().to_vec(),
     )
         .into_response()
+}
+
+async fn witnessed(State(ledger): State<Ledger>) -> Response {
+    match ledger.witnessed() {
+        Some(note) => ([(CONTENT_TYPE, TEXT), (CACHE_CONTROL, A_SECOND)], note.to_vec()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn key(State(ledger): State<Ledger>) -> Response {

@@ -3,13 +3,13 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::disk::{Disk, LocalDisk};
+use crate::disk::{Disk, LocalDisk, replace_durably};
 use crate::entry::{Entry, EntryError};
 use crate::journal::{JournalReader, JournalWriter, ReadError, WriteError};
 use crate::note::NoteSigner;
@@ -22,6 +22,8 @@ use crate::tile::TileName;
 const DIRECTORY_MODE: u32 = 0o700;
 /// No batch is larger, in bytes of entries: what one write should carry.
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// The latest checkpoint with cosignatures of witnesses, as they gave them: whoever reads it checks them.
+const WITNESSED: &str = "checkpoint.witnessed";
 /// A publisher that found the disk full looks again this often.
 const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
@@ -42,6 +44,7 @@ struct Shared {
     reader: Arc<JournalReader>,
     head: watch::Receiver<u64>,
     served: Served,
+    witnessed: RwLock<Option<Arc<[u8]>>>,
     disk: Arc<dyn Disk>,
     origin: String,
     verifier_key: String,
@@ -76,6 +79,7 @@ impl Ledger {
         options: &Options,
         signer: NoteSigner,
     ) -> Result<Self, OpenError> {
+        let witnessed = disk.read(WITNESSED)?.map(Arc::from);
         let opened = open(disk.clone(), options, signer)?;
         let Opened {
             reader,
@@ -90,6 +94,7 @@ impl Ledger {
             reader,
             head,
             served,
+            witnessed: RwLock::new(witnessed),
             disk,
             origin: options.origin.clone(),
             verifier_key: publisher.signer().note_signer().verifier_key(),
@@ -178,6 +183,26 @@ impl Ledger {
     /// The ledger's public key as a vkey.
     pub fn verifier_key(&self) -> &str {
         &self.inner.shared.verifier_key
+    }
+
+    /// The latest checkpoint that witnesses have cosigned, if there is one. Older than [`checkpoint`](Self::checkpoint)
+    /// by some seconds, and of the same ledger.
+    pub fn witnessed(&self) -> Option<Arc<[u8]>> {
+        let witnessed = self.inner.shared.witnessed.read();
+        witnessed.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stores and serves a cosigned checkpoint. Blocks on the disk.
+    pub(crate) fn keep_witnessed(&self, note: &[u8]) -> io::Result<()> {
+        replace_durably(&*self.inner.shared.disk, WITNESSED, note)?;
+        let mut witnessed = self
+            .inner
+            .shared
+            .witnessed
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *witnessed = Some(note.into());
+        Ok(())
     }
 
     /// The vkey of the ledger's freshness lines, if it adds them.

@@ -102,6 +102,8 @@ mod simulation;
 pub mod tile;
 mod tiler;
 pub mod tree;
+pub mod view;
+pub mod witness;
 
 pub use cosignature::Cosigner;
 pub use entry::{Entry, EntryError, Issuance, IssuanceKind, KeyEvent, KeyStateCode, Lineage, issuer_id};

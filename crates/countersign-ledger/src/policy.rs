@@ -213,6 +213,16 @@ impl Policy {
         self
     }
 
+    /// The policy's ledgers without its witnesses: what a witness itself goes by.
+    #[must_use]
+    pub fn logs_alone(&self) -> Self {
+        Self {
+            logs: self.logs.clone(),
+            parties: Vec::new(),
+            quorum: Quorum::Nobody,
+        }
+    }
+
     /// Whether a signed checkpoint is to be believed.
     ///
     /// A line by a key of the policy that does not verify spoils the checkpoint, whatever else it carries.

@@ -10,11 +10,21 @@ use tokio::net::TcpListener;
 use crate::support::{append_all, open};
 
 async fn request(address: &str, method: &str, path: &str) -> (String, Vec<u8>) {
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    exchange(address, method, path, Vec::new()).await
+}
+
+/// Head (in lower case) and body of the answer to one request.
+pub(crate) async fn exchange(address: &str, method: &str, path: &str, body: Vec<u8>) -> (String, Vec<u8>) {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     let address = address.to_owned();
     let exchange = move || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(head.as_bytes()).unwrap();
+        // A body that is too long may be refused before it is read to its end.
+        let _ = stream.write_all(&body);
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         answer
@@ -31,9 +41,13 @@ async fn request(address: &str, method: &str, path: &str) -> (String, Vec<u8>) {
 }
 
 async fn serve(ledger: &Ledger) -> String {
+    listen(router(ledger.clone())).await
+}
+
+/// Serves a router on a port of its own and returns the address.
+pub(crate) async fn listen(router: axum::Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let router = router(ledger.clone());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     address
 }

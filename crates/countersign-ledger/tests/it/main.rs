@@ -20,3 +20,4 @@ mod lifecycle;
 mod model;
 mod resume;
 mod support;
+mod witness;
