@@ -1,20 +1,17 @@
 //! Inclusion and consistency proofs (RFC 6962, checked as in RFC 9162), and C2SP tlog-proof receipts.
 
+mod receipt;
+
 use std::collections::BTreeMap;
 use std::io;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+pub use receipt::TlogProof;
 
-use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::checkpoint::CheckpointError;
 use crate::ledger::Ledger;
-use crate::note::Verifier;
+use crate::policy::Distrust;
 use crate::tile::{Row, TILE_WIDTH, TileName, hashes_at};
-use crate::tree::{Hash, leaf_hash, node_hash, root_of, split_size};
-
-const PROOF_HEADER: &str = "c2sp.org/tlog-proof@v1";
-/// A tree of 2^64 leaves has no longer path.
-const PATH_MAX: usize = 64;
+use crate::tree::{Hash, node_hash, root_of, split_size};
 
 /// Where proofs find their tiles.
 pub trait Tiles {
@@ -28,96 +25,20 @@ impl Tiles for Ledger {
     }
 }
 
-impl Ledger {
-    /// A self-contained proof that entry `index` is in the latest published tree. Blocks on the disk.
-    pub fn prove(&self, index: u64) -> Result<TlogProof, ProofError> {
-        let note = self.checkpoint();
-        let checkpoint = String::from_utf8_lossy(&note).into_owned();
-        let verifier = Verifier::parse(self.verifier_key()).map_err(|_| ProofError::Malformed)?;
-        let size = Checkpoint::open(&note, &verifier)?.size;
-        Ok(TlogProof {
-            index,
-            path: inclusion(self, size, index)?,
-            checkpoint,
-        })
-    }
-}
-
-/// A receipt: the path from an entry to the root of a signed checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlogProof {
-    /// The entry's index.
-    pub index: u64,
-    /// Sibling hashes, leaf to root.
-    pub path: Vec<Hash>,
-    /// The signed checkpoint, verbatim.
-    pub checkpoint: String,
-}
-
-impl TlogProof {
-    /// The text form of C2SP tlog-proof.
-    #[must_use]
-    pub fn encode(&self) -> String {
-        let hashes: String = self
-            .path
-            .iter()
-            .map(|hash| STANDARD.encode(hash) + "\n")
-            .collect();
-        format!(
-            "{PROOF_HEADER}\nindex {}\n{hashes}\n{}",
-            self.index, self.checkpoint
-        )
-    }
-
-    /// Reads the text form. An `extra` line is allowed and ignored: nothing authenticates it.
-    pub fn parse(text: &str) -> Result<Self, ProofError> {
-        let (head, checkpoint) = text.split_once("\n\n").ok_or(ProofError::Malformed)?;
-        let mut lines = head.split('\n').peekable();
-        if lines.next() != Some(PROOF_HEADER) {
-            return Err(ProofError::Malformed);
-        }
-        lines.next_if(|line| {
-            line.strip_prefix("extra ")
-                .is_some_and(|extra| STANDARD.decode(extra).is_ok())
-        });
-        let number = lines
-            .next()
-            .and_then(|line| line.strip_prefix("index "))
-            .ok_or(ProofError::Malformed)?;
-        let index: u64 = number.parse().map_err(|_| ProofError::Malformed)?;
-        if index.to_string() != number {
-            return Err(ProofError::Malformed);
-        }
-        let path: Option<Vec<Hash>> = lines
-            .take(PATH_MAX.saturating_add(1))
-            .map(|line| STANDARD.decode(line).ok()?.try_into().ok())
-            .collect();
-        let path = path
-            .filter(|path| path.len() <= PATH_MAX)
-            .ok_or(ProofError::Malformed)?;
-        Ok(Self {
-            index,
-            path,
-            checkpoint: checkpoint.to_owned(),
-        })
-    }
-
-    /// Checks the checkpoint's signature and that `entry`, as encoded, is in its tree. Returns the checkpoint.
-    pub fn verify(&self, entry: &[u8], verifier: &Verifier) -> Result<Checkpoint, ProofError> {
-        let checkpoint = Checkpoint::open(self.checkpoint.as_bytes(), verifier)?;
-        verify_inclusion(
-            self.index,
-            checkpoint.size,
-            &leaf_hash(entry),
-            &self.path,
-            &checkpoint.root,
-        )?;
-        Ok(checkpoint)
-    }
-}
-
 /// The path of leaf `index` in the tree of `size` leaves, leaf to root.
 pub fn inclusion(tiles: &dyn Tiles, size: u64, index: u64) -> Result<Vec<Hash>, ProofError> {
+    path_to(tiles, size, index, 1)
+}
+
+/// The path of bundle number `bundle`, whose leaves are 256 or the last ones, in the tree of `size` leaves. It is
+/// checked with [`verify_bundle`], one path for all of a bundle's entries.
+pub fn bundle_path(tiles: &dyn Tiles, size: u64, bundle: u64) -> Result<Vec<Hash>, ProofError> {
+    let width = u64::from(TILE_WIDTH);
+    path_to(tiles, size, bundle.saturating_mul(width), width)
+}
+
+/// The path from the root to the subtree of at most `width` leaves (a power of two) around leaf `index`.
+fn path_to(tiles: &dyn Tiles, size: u64, index: u64, width: u64) -> Result<Vec<Hash>, ProofError> {
     if index >= size {
         return Err(ProofError::OutOfRange { size });
     }
@@ -128,7 +49,7 @@ pub fn inclusion(tiles: &dyn Tiles, size: u64, index: u64) -> Result<Vec<Hash>, 
     };
     let mut path = Vec::new();
     let (mut low, mut count) = (0u64, size);
-    while count > 1 {
+    while count > width {
         let left = split_size(count);
         let middle = low.saturating_add(left);
         if index < middle {
@@ -213,6 +134,25 @@ pub fn verify_inclusion(
     } else {
         Err(ProofError::Mismatch)
     }
+}
+
+/// Checks that `leaves`, the leaf hashes of bundle number `bundle`, are those of the tree of `size` leaves.
+///
+/// Whole bundles are perfect subtrees, so a tree over bundles, the last one perhaps shorter, has the same root as the
+/// tree over leaves.
+pub fn verify_bundle(
+    bundle: u64,
+    size: u64,
+    leaves: &[Hash],
+    path: &[Hash],
+    root: &Hash,
+) -> Result<(), ProofError> {
+    let width = u64::from(TILE_WIDTH);
+    let expect = size.saturating_sub(bundle.saturating_mul(width)).min(width);
+    if crate::bytes::wide(leaves.len()) != expect {
+        return Err(ProofError::Mismatch);
+    }
+    verify_inclusion(bundle, size.div_ceil(width), &root_of(leaves), path, root)
 }
 
 /// Checks a consistency proof (RFC 9162 section 2.1.4.2).
@@ -340,6 +280,9 @@ pub enum ProofError {
     /// The checkpoint in it.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The checkpoint in it is not believed.
+    #[error(transparent)]
+    Distrusted(#[from] Distrust),
     /// A tile that the tree needs is not there.
     #[error("a tile is missing")]
     TileMissing,
@@ -356,6 +299,7 @@ impl ProofError {
             Self::Malformed => "proof_malformed",
             Self::Mismatch => "proof_mismatch",
             Self::Checkpoint(error) => error.code(),
+            Self::Distrusted(error) => error.code(),
             Self::TileMissing => "proof_tile_missing",
             Self::Io(_) => "proof_read_failed",
         }
@@ -368,6 +312,7 @@ impl ProofError {
                 Some("new entries are published within a fraction of a second: try again")
             }
             Self::Checkpoint(error) => error.hint(),
+            Self::Distrusted(error) => error.hint(),
             Self::TileMissing => Some("audit the ledger; opening it makes missing tiles again"),
             _ => None,
         }
@@ -378,6 +323,7 @@ impl ProofError {
 mod tests {
     use super::*;
     use crate::tiler::Tiler;
+    use crate::tree::leaf_hash;
     use proptest::prelude::*;
 
     /// A tree with its tiles in memory, at one size.
@@ -421,6 +367,7 @@ mod tests {
 
     fn check_tree(tree: &Memory, size: u64, index: u64, old: u64) {
         let root = tree.root(size);
+        check_bundle(tree, size, index / 256, &root);
         let leaf = tree.leaves[usize::try_from(index).unwrap()];
         let mut path = inclusion(tree, size, index).unwrap();
         verify_inclusion(index, size, &leaf, &path, &root).unwrap();
@@ -435,6 +382,17 @@ mod tests {
             last[31] ^= 1;
             assert!(verify_consistency(old, size, &proof, &tree.root(old), &root).is_err());
         }
+    }
+
+    fn check_bundle(tree: &Memory, size: u64, bundle: u64, root: &Hash) {
+        let first = usize::try_from(bundle * 256).unwrap();
+        let mut leaves = tree.leaves[first..tree.leaves.len().min(first + 256)].to_vec();
+        let path = bundle_path(tree, size, bundle).unwrap();
+        verify_bundle(bundle, size, &leaves, &path, root).unwrap();
+        assert!(verify_bundle(bundle + 1, size, &leaves, &path, root).is_err());
+        assert!(verify_bundle(bundle, size, &leaves[1..], &path, root).is_err());
+        leaves.last_mut().unwrap()[0] ^= 1;
+        assert!(verify_bundle(bundle, size, &leaves, &path, root).is_err());
     }
 
     #[test]
@@ -459,21 +417,19 @@ mod tests {
 
     #[test]
     fn hostile_proofs_are_refused_without_panic() {
-        for text in [
-            "",
-            "c2sp.org/tlog-proof@v1\n\n",
-            "c2sp.org/tlog-proof@v1\nindex 01\n\nx",
-            "index 1\n\n",
-        ] {
-            assert!(TlogProof::parse(text).is_err(), "{text:?}");
-        }
-        let long = format!(
-            "{PROOF_HEADER}\nindex 0\n{}\n",
-            format!("{}\n", STANDARD.encode([0; 32])).repeat(65)
-        );
-        assert!(TlogProof::parse(&long).is_err());
         assert!(verify_inclusion(0, u64::MAX, &[0; 32], &[[0; 32]; 64], &[0; 32]).is_err());
         assert!(verify_inclusion(u64::MAX - 1, u64::MAX, &[0; 32], &[[0; 32]; 64], &[0; 32]).is_err());
+        assert!(
+            verify_bundle(
+                u64::MAX / 256,
+                u64::MAX,
+                &[[0; 32]; 255],
+                &[[0; 32]; 64],
+                &[0; 32]
+            )
+            .is_err()
+        );
+        assert!(verify_bundle(u64::MAX, 1, &[], &[], &[0; 32]).is_err());
         assert!(verify_consistency(1 << 63, u64::MAX, &[[0; 32]; 64], &[0; 32], &[0; 32]).is_err());
         assert!(verify_consistency(5, 9, &[], &[0; 32], &[0; 32]).is_err());
     }
