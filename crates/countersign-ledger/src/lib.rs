@@ -89,6 +89,7 @@ pub mod http;
 mod issued;
 mod journal;
 mod ledger;
+pub mod monitor;
 pub mod note;
 mod open;
 pub mod policy;

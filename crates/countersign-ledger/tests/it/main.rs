@@ -19,5 +19,6 @@ mod http;
 mod lifecycle;
 mod model;
 mod resume;
+mod split_view;
 mod support;
 mod witness;
