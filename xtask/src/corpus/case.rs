@@ -8,7 +8,7 @@ use super::world::{NOW, TENANT, tenant_issuer};
 /// Whose rule refuses a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Basis {
-    /// A specification says so: whoever admits the token breaks it.
+    /// A specification of JOSE or JWT says so: whoever answers otherwise breaks it.
     Rfc,
     /// So does the specification of a profile (access tokens, DPoP, mTLS, OAuth): a general JWT library leaves it to
     /// its caller.
@@ -124,13 +124,6 @@ impl Cases {
         token: String,
         reason: Option<&'static str>,
     ) {
-        const PROFILE: &[&str] = &["H13", "C09", "C11", "C13", "D01", "D10", "D11"];
-        let of_profile = PROFILE.iter().any(|row| id.starts_with(row));
-        let basis = if of_profile && basis == Basis::Rfc {
-            Basis::Profile
-        } else {
-            basis
-        };
         self.list.push(Case {
             id: id.to_owned(),
             title: title.to_owned(),

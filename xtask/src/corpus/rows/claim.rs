@@ -2,7 +2,7 @@
 
 use super::super::case::{Basis, Cases, claims, quoted};
 use super::super::world::{OTHER_TENANT, TENANT, tenant_issuer};
-use Basis::{Policy, Rfc};
+use Basis::{Policy, Profile, Rfc};
 
 const AMBIGUOUS: &str = "client_ambiguous";
 const INVALID: &str = "claim_invalid";
@@ -76,7 +76,7 @@ const CLAIMS: &[(&str, &str, Basis, &str, &str, &str)] = &[
         "token_expired",
     ),
     ("C02-text", "`nbf` is a text", Rfc, "nbf", "\"0\"", INVALID),
-    ("C02-null", "`nbf` is null", Policy, "nbf", "null", INVALID),
+    ("C02-null", "`nbf` is null", Rfc, "nbf", "null", INVALID),
     (
         "C02-future",
         "`nbf` is to come",
@@ -277,7 +277,7 @@ const CLAIMS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "C11-client-number",
         "`client_id` is a number",
-        Rfc,
+        Profile,
         "client_id",
         "7",
         INVALID,
@@ -317,12 +317,19 @@ const CLAIMS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "C13-list",
         "`scope` is a list",
-        Rfc,
+        Profile,
         "scope",
         "[\"mail.read\"]",
         INVALID,
     ),
-    ("C13-number", "`scope` is a number", Rfc, "scope", "7", INVALID),
+    (
+        "C13-number",
+        "`scope` is a number",
+        Profile,
+        "scope",
+        "7",
+        INVALID,
+    ),
     (
         "C13-scp-smuggled",
         "a text with a space inside the list `scp`",
@@ -335,53 +342,61 @@ const CLAIMS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     ("C09-jti-empty", "`jti` is empty", Policy, "jti", "\"\"", INVALID),
 ];
 
-/// Good ones beside them: `(id, title, claim, value)`.
-const GOOD: &[(&str, &str, &str, &str)] = &[
+/// Good ones beside them: `(id, title, basis, claim, value)`.
+const GOOD: &[(&str, &str, Basis, &str, &str)] = &[
     (
         "C01-difference",
         "`exp` is over by less than the clock difference",
+        Policy,
         "exp",
         "1699999971",
     ),
     (
         "C02-difference",
         "`nbf` is to come within the clock difference",
+        Policy,
         "nbf",
         "1700000030",
     ),
     (
         "C03-difference",
         "`iat` is to come within the clock difference",
+        Policy,
         "iat",
         "1700000030",
     ),
     (
         "C04-longest",
         "as long as this issuer's tokens live",
+        Rfc,
         "exp",
         "1700003540",
     ),
     (
         "C07-list",
         "`aud` is a list of this resource",
+        Rfc,
         "aud",
         "[\"https://mail.example\"]",
     ),
     (
         "C07-list-of-two",
         "`aud` is a list of this resource and another",
+        Rfc,
         "aud",
         "[\"https://other.example\",\"https://mail.example\"]",
     ),
     (
         "C10-unicode",
         "`sub` beyond ASCII",
+        Rfc,
         "sub",
         "\"ad\u{e1} \u{1f511}\"",
     ),
     (
         "C12-name",
         "`preferred_username` like an e-mail address",
+        Rfc,
         "preferred_username",
         "\"ceo@fabrikam.example\"",
     ),
@@ -392,10 +407,11 @@ pub(super) fn claim_values(cases: &mut Cases) {
         let token = cases.with_claims(&claims().with(claim, *value));
         cases.refuse(*basis, id, title, token, reason);
     }
-    for (id, title, claim, value) in GOOD {
+    for (id, title, basis, claim, value) in GOOD {
         let token = cases.with_claims(&claims().with(claim, *value));
-        cases.admit(id, title, token);
+        cases.at("mail", *basis, id, title, token, None);
     }
+    // RFC 7519 makes every claim optional; RFC 9068 §2.2 requires these.
     for (id, claim) in [
         ("C01-missing", "exp"),
         ("C03-missing", "iat"),
@@ -406,7 +422,7 @@ pub(super) fn claim_values(cases: &mut Cases) {
         ("C11-client-missing", "client_id"),
     ] {
         let token = cases.with_claims(&claims().without(claim));
-        cases.refuse(Rfc, id, &format!("no `{claim}`"), token, MISSING);
+        cases.refuse(Profile, id, &format!("no `{claim}`"), token, MISSING);
     }
     issuers(cases);
     other_kinds(cases);
@@ -593,7 +609,7 @@ fn other_kinds(cases: &mut Cases) {
         let header = cases.header("ent-shared").with("typ", typ);
         let token = cases.token("ent-shared", &header, &claims);
         // Where client_id is missing it is not missed, because `typ` says that it need not be there.
-        cases.refuse(Rfc, id, title, token, "token_type_mismatch");
+        cases.refuse(Profile, id, title, token, "token_type_mismatch");
     }
 }
 
@@ -626,12 +642,12 @@ fn scopes(cases: &mut Cases) {
         ("C13-empty", "no scope", ""),
     ] {
         let token = cases.with_claims(&claims().with("scope", quoted(scope)));
-        cases.at("mail-admin", Policy, id, title, token, Some(insufficient));
+        cases.at("mail-admin", Profile, id, title, token, Some(insufficient));
     }
     let token = cases.with_claims(&claims().without("scope"));
     cases.at(
         "mail-admin",
-        Policy,
+        Profile,
         "C13-missing",
         "no `scope` where one is needed",
         token,
@@ -649,7 +665,7 @@ fn scopes(cases: &mut Cases) {
     let token = cases.with_claims(&claims().with("scope", "\"mail.read mail.admin\""));
     cases.at(
         "mail-admin",
-        Policy,
+        Profile,
         "C13-good",
         "the scope that is needed among others",
         token,

@@ -2,7 +2,7 @@
 
 use super::super::case::{Basis, Cases, claims, claims_of, quoted};
 use super::super::keys::encode;
-use Basis::{Policy, Rfc};
+use Basis::{Policy, Profile, Rfc};
 
 const CRITICAL: &str = "critical_header_unsupported";
 const SEALED: &str = "encryption_unsupported";
@@ -133,7 +133,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H09-path",
         "`kid` is a path",
-        Rfc,
+        Policy,
         "kid",
         "\"../../../../etc/passwd\"",
         "key_unknown",
@@ -141,7 +141,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H09-path-dev-null",
         "`kid` is a path to an empty file",
-        Rfc,
+        Policy,
         "kid",
         "\"/dev/null\"",
         "key_unknown",
@@ -149,7 +149,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H09-sql",
         "`kid` is SQL",
-        Rfc,
+        Policy,
         "kid",
         "\"x' UNION SELECT 'AA' -- \"",
         "key_unknown",
@@ -157,7 +157,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H09-shell",
         "`kid` is a shell command",
-        Rfc,
+        Policy,
         "kid",
         "\"key.pem|id\"",
         "key_unknown",
@@ -165,7 +165,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H09-url",
         "`kid` is a URL",
-        Rfc,
+        Policy,
         "kid",
         "\"https://evil.example/key\"",
         "key_unknown",
@@ -173,7 +173,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H09-nul",
         "`kid` is a NUL",
-        Rfc,
+        Policy,
         "kid",
         r#""\u0000""#,
         "key_unknown",
@@ -181,7 +181,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H09-nul-behind",
         "`kid` is a good one with a NUL behind it",
-        Rfc,
+        Policy,
         "kid",
         r#""ent-shared\u0000""#,
         "key_unknown",
@@ -189,7 +189,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H09-case",
         "`kid` in upper case",
-        Rfc,
+        Policy,
         "kid",
         "\"ENT-SHARED\"",
         "key_unknown",
@@ -197,7 +197,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H09-proto",
         "`kid` is a name that JavaScript objects have",
-        Rfc,
+        Policy,
         "kid",
         "\"__proto__\"",
         "key_unknown",
@@ -220,7 +220,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
         INVALID,
     ),
     ("H09-null", "`kid` is null", Rfc, "kid", "null", INVALID),
-    ("H09-empty", "`kid` is empty", Rfc, "kid", "\"\"", INVALID),
+    ("H09-empty", "`kid` is empty", Policy, "kid", "\"\"", INVALID),
     (
         "H10-zip",
         "`zip` in a signed token",
@@ -269,11 +269,11 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
         "\"jwt\"",
         "content_type_forbidden",
     ),
-    ("H13-jwt", "`typ` is `JWT`", Rfc, "typ", "\"JWT\"", TYPE),
+    ("H13-jwt", "`typ` is `JWT`", Profile, "typ", "\"JWT\"", TYPE),
     (
         "H13-dpop",
         "`typ` of a DPoP proof",
-        Rfc,
+        Profile,
         "typ",
         "\"dpop+jwt\"",
         TYPE,
@@ -281,7 +281,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H13-logout",
         "`typ` of a logout token",
-        Rfc,
+        Profile,
         "typ",
         "\"logout+jwt\"",
         TYPE,
@@ -289,7 +289,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H13-secevent",
         "`typ` of a security event",
-        Rfc,
+        Profile,
         "typ",
         "\"secevent+jwt\"",
         TYPE,
@@ -297,7 +297,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H13-client",
         "`typ` of a client's assertion",
-        Rfc,
+        Profile,
         "typ",
         "\"client-authentication+jwt\"",
         TYPE,
@@ -305,7 +305,7 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H13-space",
         "`typ` with a space behind it",
-        Rfc,
+        Profile,
         "typ",
         "\"at+jwt \"",
         TYPE,
@@ -313,12 +313,12 @@ const MEMBERS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "H13-other-prefix",
         "`typ` with another media type's prefix",
-        Rfc,
+        Profile,
         "typ",
         "\"text/at+jwt\"",
         TYPE,
     ),
-    ("H13-object", "`typ` is an object", Rfc, "typ", "{}", INVALID),
+    ("H13-object", "`typ` is an object", Profile, "typ", "{}", INVALID),
     (
         "H14-iss",
         "`iss` in the header, another one",
@@ -354,7 +354,7 @@ pub(super) fn headers(cases: &mut Cases) {
     }
     for (id, title, basis, member, reason) in [
         ("H02-missing", "no `alg`", Rfc, "alg", "algorithm_missing"),
-        ("H13-missing", "no `typ`", Rfc, "typ", TYPE),
+        ("H13-missing", "no `typ`", Profile, "typ", TYPE),
     ] {
         let header = cases.header("ent-shared").without(member);
         let token = cases.with_header(&header);
@@ -367,7 +367,8 @@ pub(super) fn headers(cases: &mut Cases) {
     ] {
         let header = cases.header("ent-shared").with("typ", quoted(typ));
         let token = cases.with_header(&header);
-        cases.admit(id, &format!("`typ` is `{typ}`, which is the same"), token);
+        let title = format!("`typ` is `{typ}`, which is the same");
+        cases.at("mail", Profile, id, &title, token, None);
     }
     let header = cases.header("ent-shared").with("x5t", "\"of-some-certificate\"");
     let token = cases.with_header(&header);
@@ -377,13 +378,13 @@ pub(super) fn headers(cases: &mut Cases) {
     nested(cases);
     let header = cases.header("ent-shared").with("kid", quoted(&"k".repeat(2_900)));
     let token = cases.with_header(&header);
-    cases.refuse(Rfc, "H09-long", "`kid` of 2,900 bytes", token, INVALID);
+    cases.refuse(Policy, "H09-long", "`kid` of 2,900 bytes", token, INVALID);
     let header = cases
         .header("ent-shared")
         .with("kid", quoted(&"k".repeat(10_000)));
     let token = cases.with_header(&header);
     cases.refuse(
-        Rfc,
+        Policy,
         "H09-longer",
         "`kid` of 10,000 bytes",
         token,
@@ -559,16 +560,18 @@ fn named_keys(cases: &mut Cases, jwk: &str) {
 /// Tokens in tokens, and encrypted ones.
 fn nested(cases: &mut Cases) {
     let inner = cases.with_claims(&claims());
-    for (id, title, cty, reason) in [
+    for (id, title, basis, cty, reason) in [
         (
             "H12-nested",
             "a good token inside a token, `cty` says so",
+            Policy,
             true,
             "content_type_forbidden",
         ),
         (
             "H12-nested-silent",
             "a good token inside a token, and no `cty`",
+            Rfc,
             false,
             "claims_json_invalid",
         ),
@@ -580,7 +583,7 @@ fn nested(cases: &mut Cases) {
             header
         };
         let token = cases.token_of_text("ent-shared", &header.text(), &inner);
-        cases.refuse(Rfc, id, title, token, reason);
+        cases.refuse(basis, id, title, token, reason);
     }
     let unsigned = format!(
         "{}.{}.",

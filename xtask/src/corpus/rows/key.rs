@@ -201,7 +201,23 @@ fn other_algorithms(cases: &mut Cases) {
         let token = cases.token(kid, &header, &claims_for(kid));
         cases.refuse(Rfc, id, title, token, "algorithm_mismatch");
     }
+    names_of_ed25519(cases);
     other_curves(cases);
+}
+
+/// RFC 9864 has a new name for Ed25519 and deprecates `EdDSA`, which may go on.
+fn names_of_ed25519(cases: &mut Cases) {
+    for (id, alg, basis, reason) in [
+        ("K04-ed25519-name", "Ed25519", Policy, None),
+        ("K04-ed448", "Ed448", Rfc, Some("algorithm_unsupported")),
+        ("K04-ed25519-case", "ed25519", Rfc, Some("algorithm_unsupported")),
+        ("K04-ed25519ph", "Ed25519ph", Rfc, Some("algorithm_unsupported")),
+    ] {
+        let header = cases.header("foreign-ed25519").with("alg", quoted(alg));
+        let token = cases.token("foreign-ed25519", &header, &claims_of(FOREIGN));
+        let title = format!("the Ed25519 key, published as `EdDSA`; its token says {alg}");
+        cases.at("mail", basis, id, &title, token, reason);
+    }
 }
 
 fn other_curves(cases: &mut Cases) {

@@ -3,7 +3,7 @@
 use super::super::case::{Basis, Cases, claims_of, quoted, with_signature};
 use super::super::keys::encode;
 use super::super::world::{POST_QUANTUM, keys_issuer};
-use Basis::Rfc;
+use Basis::{Policy, Rfc};
 
 const SIGNATURE: &str = "signature_invalid";
 const MISMATCH: &str = "algorithm_mismatch";
@@ -47,7 +47,15 @@ pub(super) fn keys_and_signatures(cases: &mut Cases) {
         let (input, signature) = good(cases, parts.kid);
         let id = format!("K13-{}-good", parts.kid);
         let title = format!("the {} key signs", cases.keys.algorithm(parts.kid));
-        cases.admit(&id, &title, with_signature(&input, &signature));
+        // RFC 9964 is optional to implement.
+        cases.at(
+            "mail",
+            Policy,
+            &id,
+            &title,
+            with_signature(&input, &signature),
+            None,
+        );
     }
     crossed(cases);
     faulty_keys(cases);

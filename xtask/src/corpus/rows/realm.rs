@@ -2,7 +2,7 @@
 
 use super::super::case::{Basis, Cases, claims, claims_of, quoted};
 use super::super::world::{BACK_DATING, CONSUMER, FOREIGN, NOW, SCOPED, SOVEREIGN, TENANT, tenant_issuer};
-use Basis::{Policy, Rfc};
+use Basis::{Policy, Profile, Rfc};
 
 const REALM: &str = "key_realm_mismatch";
 const WINDOW: &str = "key_outside_window";
@@ -491,6 +491,6 @@ fn bound(cases: &mut Cases) {
         ),
     ] {
         let token = cases.with_claims(&claims().with("cnf", cnf));
-        cases.refuse(Rfc, id, title, token, "proof_missing");
+        cases.refuse(Profile, id, title, token, "proof_missing");
     }
 }

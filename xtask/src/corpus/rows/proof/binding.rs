@@ -234,44 +234,61 @@ pub(super) fn both(cases: &mut Cases) {
     }
 }
 
-/// D12: what cannot be checked. These came alone.
+/// D12: what cannot be checked. These came alone. RFC 7800 §3.1 passes over members of `cnf` that it does not know.
 pub(super) fn other_methods(cases: &mut Cases) {
     let jkt = thumbprint(cases, HOLDER);
-    for (id, title, cnf, reason) in [
+    for (id, title, basis, cnf, reason) in [
         (
             "D12-empty",
             "`cnf` is empty",
+            Policy,
             "{}".to_owned(),
             "confirmation_unsupported",
         ),
         (
             "D12-kid",
             "`cnf` names a key by `kid`",
+            Policy,
             "{\"kid\":\"holder\"}".to_owned(),
             "confirmation_unsupported",
         ),
         (
             "D12-jwk",
             "`cnf` holds a key",
+            Policy,
             "{\"jwk\":{\"kty\":\"EC\"}}".to_owned(),
             "confirmation_unsupported",
         ),
         (
             "D12-beside",
             "`cnf` names an unknown method beside `jkt`",
+            Policy,
             format!("{{\"jkt\":\"{jkt}\",\"x\":\"y\"}}"),
             "confirmation_unsupported",
         ),
-        ("D12-text", "`cnf` is a text", quoted(&jkt), "claim_invalid"),
-        ("D12-null", "`cnf` is null", "null".to_owned(), "claim_invalid"),
+        (
+            "D12-text",
+            "`cnf` is a text",
+            Profile,
+            quoted(&jkt),
+            "claim_invalid",
+        ),
+        (
+            "D12-null",
+            "`cnf` is null",
+            Profile,
+            "null".to_owned(),
+            "claim_invalid",
+        ),
         (
             "D12-padded",
             "`jkt` with padding",
+            Profile,
             format!("{{\"jkt\":\"{jkt}=\"}}"),
             "claim_invalid",
         ),
     ] {
         let token = with_cnf(cases, &cnf);
-        cases.refuse(Policy, id, title, token, reason);
+        cases.refuse(basis, id, title, token, reason);
     }
 }

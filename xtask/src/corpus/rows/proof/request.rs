@@ -354,7 +354,7 @@ pub(super) fn times(cases: &mut Cases, token: &str) {
     }
 }
 
-/// D06, the part about replay: these stand in order.
+/// D06, the part about replay: these stand in order. RFC 9449 §11.1 leaves it to the server whether it remembers.
 pub(super) fn replays(cases: &mut Cases, token: &str) {
     let replayed = Some("proof_replayed");
     let with = |cases: &mut Cases, htm: &str, htu: &str| {
@@ -362,25 +362,41 @@ pub(super) fn replays(cases: &mut Cases, token: &str) {
             (header, claims.with("htm", quoted(htm)).with("htu", quoted(htu)))
         })
     };
-    for (id, title, htm, htu, reason) in [
+    for (id, title, htm, htu, reason, basis) in [
         (
             "D06-refused-first",
             "a proof that is refused uses nothing up",
             "POST",
             URL,
             Some("proof_method_mismatch"),
+            Profile,
         ),
-        ("D06-first", "a proof for the first time", METHOD, URL, None),
-        ("D06-replay", "the same proof again", METHOD, URL, replayed),
+        (
+            "D06-first",
+            "a proof for the first time",
+            METHOD,
+            URL,
+            None,
+            Profile,
+        ),
+        (
+            "D06-replay",
+            "the same proof again",
+            METHOD,
+            URL,
+            replayed,
+            Policy,
+        ),
         (
             "D06-replay-spelt",
             "its `jti` again, with another spelling of the address",
             METHOD,
             "https://MAIL.example:443/%69nbox",
             replayed,
+            Policy,
         ),
     ] {
         let proof = with(cases, htm, htu);
-        case(cases, (id, title, Profile, reason), token, request(proof));
+        case(cases, (id, title, basis, reason), token, request(proof));
     }
 }
