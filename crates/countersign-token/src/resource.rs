@@ -46,6 +46,14 @@ impl Resource {
 }
 
 /// Which tokens must come with a proof that their holder shows them: see [`Proofs`](crate::Proofs).
+///
+/// ```
+/// use countersign_token::{ProofRule, Resource};
+///
+/// let mut mail = Resource::new("mail", "https://mail.example", "enterprise");
+/// assert_eq!(mail.proof, ProofRule::IfBound);
+/// mail.proof = ProofRule::Required;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProofRule {
