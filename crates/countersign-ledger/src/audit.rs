@@ -63,9 +63,11 @@ pub struct Report {
 pub struct JournalReport {
     /// Segment files read.
     pub segments: u64,
-    /// Batches, each checked to follow the one before.
+    /// Batches up to the end, each of those that are there checked to follow the one before.
     pub batches: u64,
-    /// Entries; more than the report's size only while the ledger runs.
+    /// Entries before the first batch that is there: only bundles hold them.
+    pub removed: u64,
+    /// Entries up to the end, removed ones included; more than the report's size only while the ledger runs.
     pub entries: u64,
     /// Whether a process had the ledger open. Then the journal may be ahead of the checkpoint.
     pub running: bool,

@@ -11,6 +11,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::rules::{Rule, kept};
+
 /// A directory that holds one ledger.
 pub(crate) trait Disk: Send + Sync + 'static {
     /// Creates one directory (its parent exists); `Ok(false)` when it was there.
@@ -39,8 +41,8 @@ pub(crate) trait Disk: Send + Sync + 'static {
 
 /// An open file.
 pub(crate) trait DiskFile: Send + Sync + 'static {
-    /// Fills `buffer` from `offset`; fails with `UnexpectedEof` when the file is shorter.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Fills as much of `buffer` as the file has from `offset` on; returns how much.
+    fn read_up_to(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes the content durable (`fdatasync`: the size too when it changed).
@@ -142,8 +144,18 @@ impl Disk for LocalDisk {
 struct LocalFile(File);
 
 impl DiskFile for LocalFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+    fn read_up_to(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0usize;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let from = offset.saturating_add(crate::bytes::wide(filled));
+            match self.0.read_at(rest, from) {
+                Ok(0) => break,
+                Ok(read) => filled = filled.saturating_add(read),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -179,26 +191,33 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// Writes a file so that a crash leaves the old or the new content: temporary file, sync, rename. The caller syncs the
-/// directory.
-pub(crate) fn replace(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file's content durably under a temporary name, and returns that name.
+pub(crate) fn write_aside(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<String> {
     let temporary = format!("{path}.tmp");
     let written = disk.create(&temporary).and_then(|file| {
         file.write_at(bytes, 0)?;
-        file.sync()
+        if kept(Rule::SyncBeforeRelease) {
+            file.sync()?;
+        }
+        Ok(())
     });
     if let Err(error) = written {
         // Gives the space back on a full disk; whether that works changes nothing.
         let _ = disk.remove(&temporary);
         return Err(error);
     }
-    disk.rename(&temporary, path)
+    Ok(temporary)
 }
 
-/// [`replace`], durable including its name.
+/// Replaces a file so that a crash leaves the old or the new content, durable including its name: temporary file, sync,
+/// rename, sync of the directory.
 pub(crate) fn replace_durably(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()> {
-    replace(disk, path, bytes)?;
-    disk.sync_directory(parent(path))
+    let temporary = write_aside(disk, path, bytes)?;
+    disk.rename(&temporary, path)?;
+    if kept(Rule::SyncDirectories) {
+        disk.sync_directory(parent(path))?;
+    }
+    Ok(())
 }
 
 /// The directory a path lies in.

@@ -1,225 +1,51 @@
-//! The journal: numbered, immutable batches in preallocated segments. It is the ledger; everything else is derived.
+//! The batches of a ledger on local disk: an append-only journal in preallocated segments.
 //!
 //! One batch is one write and one sync into space that was filled with real zeros and made durable before its first
-//! use, so that a sync never has to write file-system metadata (a third of the cost, and no late "disk full").
+//! use, so that a sync never has to write file-system metadata (a third of the cost, and no late "disk full"). The next
+//! segment is prepared beside the appends.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::bytes::{narrow, wide};
 use crate::disk::{Disk, DiskFile, is_full};
-use crate::record::{Record, RecordError, SEGMENT_HEADER, SegmentHeader, encode_record};
+use crate::record::SegmentHeader;
+use crate::rules::{Rule, kept};
+use crate::segment::Segment;
+use crate::store::{Batch, Create};
 use crate::tree::Hash;
 
 pub(crate) const DIRECTORY: &str = "journal";
-const NEXT_SEGMENT: &str = "journal/next.tmp";
-/// A remembered position at least this often: the index stays small (16 bytes per 64 KiB of journal).
-const MARK_EVERY: u64 = 1 << 16;
-/// Zeros are written in pieces of this size.
+pub(crate) const NEXT_SEGMENT: &str = "journal/next.tmp";
+/// Zeros are written, and synced, in pieces of this size, so that no append has to wait behind all of them.
 const ZEROS: usize = 1 << 20;
-/// Reads fetch this much at once.
-const READ_AHEAD: usize = 1 << 18;
 
 /// The file name of the segment whose first entry is `first_index`.
 pub(crate) fn segment_path(first_index: u64) -> String {
     format!("{DIRECTORY}/{first_index:020}.seg")
 }
 
-/// One segment, as readers see it.
-pub(crate) struct Segment {
-    pub(crate) first_index: u64,
-    pub(crate) file: Arc<dyn DiskFile>,
-    /// End of the last durable record.
-    pub(crate) end: AtomicU64,
-    marks: RwLock<Vec<Mark>>,
-}
-
-/// Where a record starts.
-#[derive(Clone, Copy)]
-struct Mark {
-    first_index: u64,
-    offset: u64,
-}
-
-impl Segment {
-    pub(crate) fn new(first_index: u64, file: Arc<dyn DiskFile>) -> Self {
-        Self {
-            first_index,
-            file,
-            end: AtomicU64::new(wide(SEGMENT_HEADER)),
-            marks: RwLock::default(),
-        }
-    }
-
-    /// Makes a durable record visible to readers.
-    pub(crate) fn extend(&self, first_index: u64, offset: u64, length: usize) {
-        let mut marks = self.marks.write().unwrap_or_else(PoisonError::into_inner);
-        let due = marks
-            .last()
-            .is_none_or(|mark| offset.saturating_sub(mark.offset) >= MARK_EVERY);
-        if due {
-            marks.push(Mark { first_index, offset });
-        }
-        drop(marks);
-        self.end
-            .store(offset.saturating_add(wide(length)), Ordering::Release);
-    }
-
-    /// A record start at or before the entry `index`.
-    fn offset_before(&self, index: u64) -> u64 {
-        let marks = self.marks.read().unwrap_or_else(PoisonError::into_inner);
-        let after = marks.partition_point(|mark| mark.first_index <= index);
-        marks
-            .get(after.saturating_sub(1))
-            .map_or(wide(SEGMENT_HEADER), |mark| mark.offset)
-    }
-}
-
-/// The durable part of the journal, for any number of readers beside the one writer.
-#[derive(Default)]
-pub(crate) struct JournalReader {
-    pub(crate) segments: RwLock<Vec<Arc<Segment>>>,
-    head: AtomicU64,
-}
-
-impl JournalReader {
-    /// Number of durable entries.
-    pub(crate) fn head(&self) -> u64 {
-        self.head.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn set_head(&self, head: u64) {
-        self.head.store(head, Ordering::Release);
-    }
-
-    pub(crate) fn add_segment(&self, segment: Arc<Segment>) {
-        self.segments
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(segment);
-    }
-
-    /// Hands the entries `from..to` (cut to what is durable) to `visit`, in order.
-    pub(crate) fn visit(
-        &self,
-        from: u64,
-        to: u64,
-        visit: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
-    ) -> Result<(), ReadError> {
-        let to = to.min(self.head());
-        let mut next = from;
-        while next < to {
-            let segment = {
-                let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-                let after = segments.partition_point(|segment| segment.first_index <= next);
-                segments.get(after.saturating_sub(1)).cloned()
-            };
-            let segment = segment.ok_or(ReadError::Damaged { index: next })?;
-            let reached = visit_segment(&segment, next, to, visit)?;
-            if reached <= next {
-                return Err(ReadError::Damaged { index: next });
-            }
-            next = reached;
-        }
-        Ok(())
-    }
-}
-
-/// Visits the entries `from..to` as far as they lie in `segment`; returns the index after the last one visited.
-fn visit_segment(
-    segment: &Segment,
-    from: u64,
-    to: u64,
-    visit: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
-) -> Result<u64, ReadError> {
-    let end = segment.end.load(Ordering::Acquire);
-    let mut offset = segment.offset_before(from);
-    let mut next = from;
-    let mut wanted = READ_AHEAD;
-    let mut buffer = Vec::new();
-    while next < to && offset < end {
-        buffer.resize(wanted.min(narrow(end.saturating_sub(offset))), 0);
-        segment.file.read_at(&mut buffer, offset)?;
-        let mut rest = buffer.as_slice();
-        wanted = READ_AHEAD;
-        while next < to && !rest.is_empty() {
-            let record = match Record::decode(rest) {
-                Ok(record) => record,
-                Err(RecordError::Truncated { needed }) if needed > rest.len() => {
-                    wanted = needed.max(READ_AHEAD);
-                    break;
-                }
-                Err(_) => return Err(ReadError::Damaged { index: next }),
-            };
-            for (index, entry) in (record.first_index..).zip(record.entries()) {
-                if index == next && index < to {
-                    visit(index, entry)?;
-                    next = index.saturating_add(1);
-                }
-            }
-            rest = rest.get(record.length..).unwrap_or_default();
-        }
-        let consumed = buffer.len().saturating_sub(rest.len());
-        let hopeless = wanted <= buffer.len() || wide(wanted) > end.saturating_sub(offset);
-        if consumed == 0 && hopeless {
-            return Err(ReadError::Damaged { index: next });
-        }
-        offset = offset.saturating_add(wide(consumed));
-    }
-    Ok(next)
-}
-
-/// Why entries could not be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// The disk refused.
-    #[error("reading the journal failed")]
-    Io(#[from] io::Error),
-    /// A batch that was durable no longer reads as it was written.
-    #[error("the journal no longer reads as it was written at entry {index}")]
-    Damaged {
-        /// The first entry that could not be read.
-        index: u64,
-    },
-}
-
-impl ReadError {
-    /// Stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Io(_) => "ledger_read_failed",
-            Self::Damaged { .. } => "ledger_corrupt",
-        }
-    }
-
-    /// What to do next.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Io(_) => None,
-            Self::Damaged { .. } => Some("stop, keep the directory as evidence, and check the disk"),
-        }
-    }
+/// Segments, written at the end by one thread and read by any number.
+pub(crate) struct Journal {
+    disk: Arc<dyn Disk>,
+    origin: Hash,
+    segment_bytes: u64,
+    /// Oldest first.
+    segments: RwLock<Vec<Arc<Segment>>>,
+    /// Number of the next batch, and index of its first entry: everything below is durable.
+    next_number: AtomicU64,
+    next_index: AtomicU64,
+    writing: Mutex<Writing>,
+    prepared: Mutex<Option<Prepared>>,
 }
 
 /// Where the next batch goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) next_index: u64,
-    pub(crate) next_number: u64,
-    pub(crate) previous: Hash,
-}
-
-/// The one writer of the journal.
-pub(crate) struct JournalWriter {
-    disk: Arc<dyn Disk>,
-    reader: Arc<JournalReader>,
-    origin: Hash,
-    segment_bytes: u64,
-    position: Position,
+#[derive(Default)]
+struct Writing {
     current: Option<Current>,
-    buffer: Vec<u8>,
+    /// After a failed write or sync nothing may be written any more.
     failed: bool,
 }
 
@@ -230,132 +56,218 @@ pub(crate) struct Current {
     pub(crate) capacity: u64,
 }
 
-impl JournalWriter {
+/// A segment of durable zeros that has no name yet.
+struct Prepared {
+    file: Arc<dyn DiskFile>,
+    capacity: u64,
+}
+
+impl Journal {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
-        reader: Arc<JournalReader>,
         origin: Hash,
         segment_bytes: u64,
-        position: Position,
+        segments: Vec<Arc<Segment>>,
+        next: (u64, u64),
         current: Option<Current>,
     ) -> Self {
         Self {
             disk,
-            reader,
             origin,
             segment_bytes,
-            position,
-            current,
-            buffer: Vec::new(),
-            failed: false,
+            segments: RwLock::new(segments),
+            next_number: AtomicU64::new(next.0),
+            next_index: AtomicU64::new(next.1),
+            writing: Mutex::new(Writing {
+                current,
+                failed: false,
+            }),
+            prepared: Mutex::default(),
         }
     }
 
-    /// Makes a batch durable: one write, one sync. Returns the index of its first entry. Readers see the batch when
-    /// this returns. Any error but a full disk (before anything was written) is final.
-    pub(crate) fn append<'a>(&mut self, entries: impl Iterator<Item = &'a [u8]>) -> Result<u64, WriteError> {
-        if self.failed {
-            return Err(WriteError::Stopped);
+    /// Makes a batch durable: one write, one sync. Readers see it when this returns.
+    pub(crate) fn create(&self, batch: &Batch<'_>) -> Create {
+        let mut writing = lock(&self.writing);
+        let next = self.next_number.load(Ordering::Acquire);
+        if batch.number < next {
+            return Create::Exists;
         }
-        let Position {
-            next_index,
-            next_number,
-            previous,
-        } = self.position;
-        self.buffer.clear();
-        let mut count = 0u64;
-        let counted = entries.inspect(|_| count = count.saturating_add(1));
-        let hash = encode_record(next_number, next_index, &previous, counted, &mut self.buffer);
-        let written = self.write();
-        // A failed sync may have lost pages that still read back: never write on from here.
-        self.failed = matches!(written, Err(WriteError::Io(_)));
-        written?;
-        self.position = Position {
-            next_index: next_index.saturating_add(count),
-            next_number: next_number.saturating_add(1),
-            previous: hash,
-        };
-        self.reader.set_head(self.position.next_index);
-        Ok(next_index)
+        if writing.failed || batch.number > next {
+            return Create::Failed("nothing is written after a failure or a gap".into());
+        }
+        match self.write(&mut writing, batch) {
+            Ok(()) => Create::Created,
+            Err(WriteError::NoSpace) => Create::StorageFull,
+            Err(WriteError::Io(error)) => {
+                // A failed sync may have lost pages that still read back: never write on from here.
+                writing.failed = kept(Rule::StopAfterFailedSync);
+                Create::Failed(error.into())
+            }
+        }
     }
 
-    /// Writes and syncs the encoded batch, in a new segment when the present one has no room.
-    fn write(&mut self) -> Result<(), WriteError> {
-        let length = wide(self.buffer.len());
-        let fits = |current: &Current| current.offset.saturating_add(length) <= current.capacity;
-        if !self.current.as_ref().is_some_and(fits) {
-            self.current = Some(self.start_segment(length)?);
-        }
-        let Some(current) = &mut self.current else {
-            return Err(WriteError::Stopped);
+    fn write(&self, writing: &mut Writing, batch: &Batch<'_>) -> Result<(), WriteError> {
+        let length = wide(batch.bytes.len());
+        let fits = |current: &&mut Current| current.offset.saturating_add(length) <= current.capacity;
+        let segment = if let Some(current) = writing.current.as_mut().filter(fits) {
+            current.segment.write(batch, current.offset)?;
+            current.offset = current.offset.saturating_add(length);
+            current.segment.clone()
+        } else {
+            let current = self.start_segment(batch)?;
+            writing.current.insert(current).segment.clone()
         };
-        current.segment.file.write_at(&self.buffer, current.offset)?;
-        current.segment.file.sync()?;
-        current
-            .segment
-            .extend(self.position.next_index, current.offset, self.buffer.len());
-        current.offset = current.offset.saturating_add(length);
+        let end = batch.first_index.saturating_add(u64::from(batch.count));
+        let offset = writing.current.as_ref().map_or(0, |current| current.offset);
+        segment.extend(batch, offset.saturating_sub(length), length);
+        self.next_index.store(end, Ordering::Release);
+        self.next_number
+            .store(batch.number.saturating_add(1), Ordering::Release);
         Ok(())
     }
 
-    /// Creates the next segment under a temporary name, fills it with zeros, syncs it, and only then gives it its name.
-    fn start_segment(&self, record: u64) -> Result<Current, WriteError> {
+    /// Begins a segment with its first batch: both are durable before the segment gets its name.
+    fn start_segment(&self, batch: &Batch<'_>) -> Result<Current, WriteError> {
         let header = SegmentHeader {
-            first_index: self.position.next_index,
-            first_number: self.position.next_number,
+            first_index: batch.first_index,
+            first_number: batch.number,
             origin: self.origin,
-            previous: self.position.previous,
+            previous: batch.previous,
         };
-        let capacity = self
-            .segment_bytes
-            .max(record.saturating_add(wide(SEGMENT_HEADER)));
-        let file = preallocate(&*self.disk, &header, capacity).map_err(|error| {
-            // Gives the space back, so that what is waiting for space can be written; failing at that changes nothing.
-            let _ = self.disk.remove(NEXT_SEGMENT);
-            if is_full(&error) {
-                WriteError::StorageFull
-            } else {
-                WriteError::Io(error)
-            }
-        })?;
-        self.disk
-            .rename(NEXT_SEGMENT, &segment_path(header.first_index))?;
-        self.disk.sync_directory(DIRECTORY)?;
-        let segment = Arc::new(Segment::new(header.first_index, file));
-        self.reader.add_segment(segment.clone());
+        let start = header.encode();
+        let needed = wide(start.len().saturating_add(batch.bytes.len()));
+        // Held until the segment has its name: a prepared one has the same temporary name. While one is being prepared
+        // this waits, which is quicker than to prepare another.
+        let mut prepared = lock(&self.prepared);
+        let ready = prepared.take().filter(|prepared| prepared.capacity >= needed);
+        let Prepared { file, capacity } =
+            ready.map_or_else(|| self.preallocate(self.segment_bytes.max(needed)), Ok)?;
+        file.write_at(&[&start, batch.bytes].concat(), 0)?;
+        if kept(Rule::SyncBeforeRelease) {
+            file.sync()?;
+        }
+        self.disk.rename(NEXT_SEGMENT, &segment_path(batch.first_index))?;
+        if kept(Rule::SyncDirectories) {
+            self.disk.sync_directory(DIRECTORY)?;
+        }
+        drop(prepared);
+        let segment = Arc::new(Segment::new(batch.first_index, batch.number, file));
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        segments.push(segment.clone());
         Ok(Current {
             segment,
-            offset: wide(SEGMENT_HEADER),
+            offset: needed,
             capacity,
         })
     }
+
+    /// Prepares the next segment, unless one is ready.
+    pub(crate) fn prepare(&self) -> io::Result<()> {
+        let mut prepared = lock(&self.prepared);
+        if prepared.is_some() {
+            return Ok(());
+        }
+        match self.preallocate(self.segment_bytes) {
+            Ok(ready) => *prepared = Some(ready),
+            Err(WriteError::NoSpace) => return Err(io::ErrorKind::StorageFull.into()),
+            Err(WriteError::Io(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn preallocate(&self, capacity: u64) -> Result<Prepared, WriteError> {
+        match preallocate(&*self.disk, capacity) {
+            Ok(file) => Ok(Prepared { file, capacity }),
+            Err(error) => {
+                // Gives the space back, so that what is waiting for space can be written; failing at that changes
+                // nothing.
+                let _ = self.disk.remove(NEXT_SEGMENT);
+                Err(if is_full(&error) {
+                    WriteError::NoSpace
+                } else {
+                    WriteError::Io(error)
+                })
+            }
+        }
+    }
+
+    /// Numbers of the batches that are there.
+    pub(crate) fn batches(&self) -> Range<u64> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let end = self.next_number.load(Ordering::Acquire);
+        segments.first().map_or(end, |first| first.first_number)..end
+    }
+
+    /// A batch at or shortly before the one that holds `index`.
+    pub(crate) fn find(&self, index: u64) -> io::Result<Option<u64>> {
+        if index >= self.next_index.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let found = self.segment(|segment| segment.first_index <= index);
+        found.map(|segment| segment.number_before(index)).transpose()
+    }
+
+    /// Batch `first` and those after it in its segment, about `limit` bytes.
+    pub(crate) fn read(&self, first: u64, limit: usize) -> io::Result<Vec<u8>> {
+        if first >= self.next_number.load(Ordering::Acquire) {
+            return Ok(Vec::new());
+        }
+        match self.segment(|segment| segment.first_number <= first) {
+            Some(segment) => segment.read(first, limit),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The last segment for which `before` holds.
+    fn segment(&self, before: impl Fn(&Segment) -> bool) -> Option<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let after = segments.partition_point(|segment| before(segment));
+        segments.get(after.checked_sub(1)?).cloned()
+    }
+
+    /// Removes the segments all of whose batches are numbered below `below`, but never the last one.
+    pub(crate) fn remove(&self, below: u64) -> io::Result<()> {
+        let removed: Vec<_> = {
+            let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+            let next_starts = segments.iter().skip(1);
+            let count = next_starts.take_while(|next| next.first_number <= below).count();
+            segments.drain(..count).collect()
+        };
+        // Oldest first, each removal durable before the next: what a crash leaves has no gap.
+        for segment in removed {
+            self.disk.remove(&segment_path(segment.first_index))?;
+            self.disk.sync_directory(DIRECTORY)?;
+        }
+        Ok(())
+    }
 }
 
-fn preallocate(disk: &dyn Disk, header: &SegmentHeader, capacity: u64) -> io::Result<Arc<dyn DiskFile>> {
+fn preallocate(disk: &dyn Disk, capacity: u64) -> io::Result<Arc<dyn DiskFile>> {
     let file = disk.create(NEXT_SEGMENT)?;
-    let header = header.encode();
-    file.write_at(&header, 0)?;
     let zeros = vec![0; ZEROS.min(narrow(capacity))];
-    let mut offset = wide(header.len());
+    let mut offset = 0;
     while offset < capacity {
         let piece = wide(zeros.len()).min(capacity.saturating_sub(offset));
         file.write_at(zeros.get(..narrow(piece)).unwrap_or_default(), offset)?;
+        file.sync()?;
         offset = offset.saturating_add(piece);
     }
-    file.sync()?;
     Ok(file)
 }
 
-/// Why a batch was not made durable.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum WriteError {
-    /// No room for a new segment; nothing was written and a later batch may succeed.
-    #[error("no space for the next journal segment")]
-    StorageFull,
-    /// The disk failed. Final.
-    #[error("writing the journal failed")]
-    Io(#[from] io::Error),
-    /// The writer had failed before.
-    #[error("the journal's writer has stopped")]
-    Stopped,
+enum WriteError {
+    /// Nothing was written.
+    NoSpace,
+    Io(io::Error),
+}
+
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

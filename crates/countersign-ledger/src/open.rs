@@ -5,23 +5,32 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use crate::bytes::wide;
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::disk::{Disk, is_full, replace_durably};
+use crate::disk::{Disk, is_full};
+use crate::entries::EntryReader;
 use crate::entry::EntryError;
 use crate::freshness::{CheckpointSigner, SignedFreshness};
-use crate::journal::{self, JournalReader, JournalWriter};
+use crate::journal;
+use crate::local::{LocalError, LocalStore};
 use crate::note::NoteSigner;
-use crate::publish::{CHECKPOINT, Publisher, Served};
-use crate::recover::{RecoverError, replay};
+use crate::proof;
+use crate::publish::{Publisher, Served};
+use crate::record::WriterId;
+use crate::recover::RecoverError;
+use crate::resume::{Resumed, resume};
+use crate::sequencer::{Head, Sequencer};
+use crate::store::{CHECKPOINT, File, Store, StoreError};
 use crate::tile::TileName;
 use crate::tiler::Tiler;
-use crate::tree::sha256;
+use crate::time::Time;
 
 const LOCK: &str = "lock";
 const ORIGIN: &str = "origin";
 const KEY: &str = "key.vkey";
 const FRESHNESS_KEY: &str = "freshness.vkey";
+
+/// The least time for which batches are kept: far longer than a sequencer may sleep without looking again.
+pub const RETENTION_MIN: Duration = Duration::from_mins(10);
 
 /// Where a ledger lies and how it works.
 #[derive(Clone, Debug)]
@@ -40,6 +49,12 @@ pub struct Options {
     pub segment_bytes: u64,
     /// The ledger's second key and how often it signs; without it no checkpoint states a time.
     pub freshness: Option<SignedFreshness>,
+    /// Batches are kept for at least this long after their entries are in full bundles. At least [`RETENTION_MIN`].
+    pub retention: Duration,
+    /// Read all entries at start instead of the tree's right edge, and make again every derived file that is missing.
+    pub recompute: bool,
+    /// The largest checkpoint that somebody outside, such as a witness, has seen: a ledger that has less is refused.
+    pub seen: Option<Checkpoint>,
 }
 
 impl Options {
@@ -51,6 +66,8 @@ impl Options {
     pub const QUEUE_MAX: usize = 8192;
     /// About 140,000 issuances; 16 MiB of zeros are written in some 30 ms.
     pub const SEGMENT_BYTES: u64 = 16 << 20;
+    /// Long enough to look into what happened, short enough that a token is not stored twice for long.
+    pub const RETENTION: Duration = Duration::from_hours(1);
 
     /// The defaults, for a ledger called `origin` in `directory`.
     pub fn new(directory: impl Into<PathBuf>, origin: impl Into<String>) -> Self {
@@ -62,83 +79,126 @@ impl Options {
             queue_max: Self::QUEUE_MAX,
             segment_bytes: Self::SEGMENT_BYTES,
             freshness: None,
+            retention: Self::RETENTION,
+            recompute: false,
+            seen: None,
         }
     }
 }
 
 /// A ledger's parts, proved to belong together.
 pub(crate) struct Opened {
-    pub(crate) reader: Arc<JournalReader>,
-    pub(crate) writer: JournalWriter,
+    pub(crate) entries: EntryReader,
+    pub(crate) sequencer: Sequencer,
     pub(crate) publisher: Publisher,
     pub(crate) served: Served,
-    pub(crate) lock: Box<dyn Send + Sync>,
 }
 
-/// Opens or creates the ledger on `disk`.
-pub(crate) fn open(disk: Arc<dyn Disk>, options: &Options, signer: NoteSigner) -> Result<Opened, OpenError> {
-    check_options(options, &signer)?;
-    let lock = disk.lock(LOCK)?.ok_or(OpenError::InUse)?;
-    initialise(&*disk, options, &signer)?;
-    let note = disk.read(CHECKPOINT)?.ok_or(OpenError::CheckpointMissing)?;
-    let checkpoint = Checkpoint::open(&note, signer.verifier()).map_err(OpenError::CheckpointInvalid)?;
-
-    let origin = sha256(options.origin.as_bytes());
-    let mut derived = StoredTiles {
-        disk: &*disk,
-        missing: false,
-        failed: None,
-    };
-    let mut tiler = Tiler::default();
-    let mut entries = 0u64;
-    let mut recovered = replay(&*disk, &origin, &mut |entry| {
-        entries = entries.saturating_add(1);
-        if entries <= checkpoint.size {
-            // The callback never fails: what goes wrong is kept in `derived`.
-            let _ = tiler.push(entry, &mut |name, bytes| {
-                derived.look(name, bytes.len());
-                Ok(())
-            });
-        }
-    })?;
-    if entries < checkpoint.size {
-        return Err(OpenError::Truncated {
-            journal: entries,
-            checkpoint: checkpoint.size,
-        });
+/// The store in a directory. Everything but its lock and its end is still to be looked at.
+pub(crate) fn open_local(
+    disk: Arc<dyn Disk>,
+    options: &Options,
+    signer: &NoteSigner,
+    threads: usize,
+) -> Result<LocalStore, OpenError> {
+    check_options(options, signer)?;
+    if disk.read(ORIGIN)?.is_none() {
+        refuse_foreign(&*disk)?;
     }
-    if tiler.root() != checkpoint.root {
-        return Err(OpenError::Rewritten {
-            size: checkpoint.size,
-        });
-    }
-    let _ = tiler.partials(&mut |name, bytes| {
-        derived.look(name, bytes.len());
-        Ok(())
-    });
-    let incomplete = derived.finish()?;
-    recovered.repair(&*disk)?;
-    write_freshness_key(&*disk, options)?;
-
-    let served: Served = Arc::new(RwLock::new(note.into()));
-    let reader = recovered.reader;
-    let writer = JournalWriter::new(
-        disk.clone(),
-        reader.clone(),
-        origin,
+    Ok(LocalStore::open(
+        disk,
+        &options.origin,
         options.segment_bytes,
-        recovered.position,
-        recovered.current,
+        threads,
+    )?)
+}
+
+/// Opens or creates the ledger in `store`.
+pub(crate) fn open(
+    store: Arc<dyn Store>,
+    options: &Options,
+    signer: NoteSigner,
+    time: Arc<dyn Time>,
+) -> Result<Opened, OpenError> {
+    check_options(options, &signer)?;
+    initialise(&*store, options, &signer)?;
+    let note = store.read_file(CHECKPOINT)?.ok_or(OpenError::CheckpointMissing)?;
+    let checkpoint = Checkpoint::open(&note, signer.verifier()).map_err(OpenError::CheckpointInvalid)?;
+    let resumed = resume(&store, &checkpoint, options.recompute)?;
+    refuse_rollback(&*store, options, &checkpoint, &resumed)?;
+    store.settle()?;
+    write_freshness_key(&*store, options)?;
+
+    let head = Arc::new(Head::new(resumed.position.next_index));
+    let entries = EntryReader::new(store.clone(), head.clone());
+    let served: Served = Arc::new(RwLock::new(note.into()));
+    let sequencer = Sequencer::new(store.clone(), time, head, writer_id()?, resumed.position);
+    let publisher = Publisher::new(
+        store,
+        entries.clone(),
+        CheckpointSigner::new(signer, options.freshness.clone()),
+        resumed.tiler,
+        served.clone(),
+        resumed.incomplete,
     );
-    let signer = CheckpointSigner::new(signer, options.freshness.clone());
-    let publisher = Publisher::new(disk, reader.clone(), signer, tiler, served.clone(), incomplete);
     Ok(Opened {
-        reader,
-        writer,
+        entries,
+        sequencer,
         publisher,
         served,
-        lock,
     })
+}
+
+/// Random: no two processes write as one.
+fn writer_id() -> Result<WriterId, OpenError> {
+    let mut id = [0; 16];
+    aws_lc_rs::rand::fill(&mut id).map_err(|_| OpenError::Io(io::Error::other("no randomness")))?;
+    Ok(id)
+}
+
+/// What somebody else has seen of this ledger must still be there.
+fn refuse_rollback(
+    store: &dyn Store,
+    options: &Options,
+    checkpoint: &Checkpoint,
+    resumed: &Resumed,
+) -> Result<(), OpenError> {
+    let Some(seen) = &options.seen else {
+        return Ok(());
+    };
+    let head = resumed.position.next_index;
+    if seen.size > head {
+        return Err(OpenError::RolledBack {
+            seen: seen.size,
+            head,
+        });
+    }
+    // Between the signed size and the head nothing was ever signed, unless an older checkpoint was put back.
+    if seen.size > checkpoint.size {
+        return Err(OpenError::RolledBack {
+            seen: seen.size,
+            head: checkpoint.size,
+        });
+    }
+    let tiles = StoredTiles(store);
+    let consistent = proof::consistency(&tiles, seen.size, checkpoint.size)
+        .and_then(|path| {
+            proof::verify_consistency(seen.size, checkpoint.size, &path, &seen.root, &checkpoint.root)
+        })
+        .is_ok();
+    if consistent {
+        Ok(())
+    } else {
+        Err(OpenError::Rewritten { size: seen.size })
+    }
+}
+
+struct StoredTiles<'a>(&'a dyn Store);
+
+impl proof::Tiles for StoredTiles<'_> {
+    fn tile(&self, name: TileName) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.read_file(&name.to_string())?)
+    }
 }
 
 /// The smallest segment. A batch that is longer gets a segment of its own length.
@@ -155,49 +215,72 @@ fn check_options(options: &Options, signer: &NoteSigner) -> Result<(), OpenError
     if !(SEGMENT_BYTES_MIN..=1 << 32).contains(&options.segment_bytes) {
         return Err(OpenError::OptionsInvalid);
     }
+    if options.retention < RETENTION_MIN {
+        return Err(OpenError::OptionsInvalid);
+    }
     Ok(())
 }
 
 /// Creates what a new ledger consists of, or checks that an old one is ours.
 ///
-/// The `origin` file is written last of all: a directory with it is complete, one without it holds nothing yet.
-fn initialise(disk: &dyn Disk, options: &Options, signer: &NoteSigner) -> Result<(), OpenError> {
+/// The `origin` file is written last of all: a store with it is complete, one without it holds nothing yet.
+fn initialise(store: &dyn Store, options: &Options, signer: &NoteSigner) -> Result<(), OpenError> {
     let vkey = format!("{}\n", signer.verifier_key());
-    let Some(origin) = disk.read(ORIGIN)? else {
-        refuse_foreign(disk)?;
-        disk.create_directory(journal::DIRECTORY)?;
-        disk.sync_directory(journal::DIRECTORY)?;
-        replace_durably(disk, KEY, vkey.as_bytes())?;
+    let create = |path: &str, bytes: &[u8]| {
+        store.create_files(&[File {
+            path: path.to_owned(),
+            bytes: bytes.to_vec(),
+        }])
+    };
+    let name = format!("{}\n", options.origin);
+    let Some(origin) = store.read_file(ORIGIN)? else {
+        let checkpoint = store.read_file(CHECKPOINT)?;
+        if store.batches()?.end > 0 || checkpoint.is_some_and(|note| !is_empty_tree(&note)) {
+            return Err(OpenError::NotALedger);
+        }
+        create_key(store, &vkey)?;
         let empty = Checkpoint {
             origin: options.origin.clone(),
             size: 0,
             root: Tiler::default().root(),
         };
-        replace_durably(disk, CHECKPOINT, &signer.sign(&empty.encode()))?;
-        replace_durably(disk, ORIGIN, format!("{}\n", options.origin).as_bytes())?;
+        store.replace_file(CHECKPOINT, 0, &signer.sign(&empty.encode()))?;
+        create(ORIGIN, name.as_bytes())?;
         return Ok(());
     };
-    if origin != format!("{}\n", options.origin).into_bytes() {
+    if origin != name.as_bytes() {
         return Err(OpenError::OriginMismatch);
     }
-    match disk.read(KEY)? {
+    create_key(store, &vkey)
+}
+
+/// The key is derived from the signer, and the checkpoint's signature still has to verify: where it is missing it is
+/// written again.
+fn create_key(store: &dyn Store, vkey: &str) -> Result<(), OpenError> {
+    match store.read_file(KEY)? {
         Some(found) if found == vkey.as_bytes() => Ok(()),
         Some(_) => Err(OpenError::KeyMismatch),
-        // Derived from the signer, and the checkpoint's signature still has to verify.
-        None => Ok(replace_durably(disk, KEY, vkey.as_bytes())?),
+        None => Ok(store.create_files(&[File {
+            path: KEY.to_owned(),
+            bytes: vkey.as_bytes().to_vec(),
+        }])?),
     }
 }
 
 /// Publishes the second key beside the first. Nothing relies on the file: whoever checks freshness brings the key.
-fn write_freshness_key(disk: &dyn Disk, options: &Options) -> io::Result<()> {
+fn write_freshness_key(store: &dyn Store, options: &Options) -> Result<(), StoreError> {
     let Some(freshness) = &options.freshness else {
         return Ok(());
     };
     let vkey = format!("{}\n", freshness.cosigner.verifier());
-    if disk.read(FRESHNESS_KEY)?.as_deref() == Some(vkey.as_bytes()) {
+    if store.read_file(FRESHNESS_KEY)?.as_deref() == Some(vkey.as_bytes()) {
         return Ok(());
     }
-    replace_durably(disk, FRESHNESS_KEY, vkey.as_bytes())
+    store.replace_file(FRESHNESS_KEY, 0, vkey.as_bytes())
+}
+
+fn is_empty_tree(note: &[u8]) -> bool {
+    note.split(|byte| *byte == b'\n').nth(1) == Some(b"0")
 }
 
 /// A directory without `origin` may hold only what a creation that was cut off leaves behind.
@@ -206,39 +289,10 @@ fn refuse_foreign(disk: &dyn Disk) -> Result<(), OpenError> {
         let name = name.strip_suffix(".tmp").unwrap_or(name);
         [LOCK, ORIGIN, KEY, CHECKPOINT, journal::DIRECTORY].contains(&name)
     };
-    let foreign = disk.list("")?.iter().any(|name| !ours(name));
-    let signed = disk
-        .read(CHECKPOINT)?
-        .is_some_and(|note| note.split(|byte| *byte == b'\n').nth(1) != Some(b"0"));
-    if foreign || signed || !disk.list(journal::DIRECTORY)?.is_empty() {
-        return Err(OpenError::NotALedger);
-    }
-    Ok(())
-}
-
-/// Looks whether derived files are there, with the right length; content is the auditor's business.
-struct StoredTiles<'a> {
-    disk: &'a dyn Disk,
-    missing: bool,
-    failed: Option<io::Error>,
-}
-
-impl StoredTiles<'_> {
-    fn look(&mut self, name: TileName, length: usize) {
-        if self.missing || self.failed.is_some() {
-            return;
-        }
-        match self.disk.length(&name.to_string()) {
-            Ok(found) => self.missing = found != Some(wide(length)),
-            Err(error) => self.failed = Some(error),
-        }
-        if self.missing {
-            tracing::info!(file = %name, "a derived file is missing; it will be made again");
-        }
-    }
-
-    fn finish(self) -> io::Result<bool> {
-        self.failed.map_or(Ok(self.missing), Err)
+    if disk.list("")?.iter().all(|name| ours(name)) {
+        Ok(())
+    } else {
+        Err(OpenError::NotALedger)
     }
 }
 
@@ -300,6 +354,29 @@ pub enum OpenError {
         /// What is wrong with it.
         error: EntryError,
     },
+    /// A batch in the store does not follow the one before it, or cannot be read.
+    #[error("batch {batch} does not follow the one before it, or cannot be read")]
+    BatchBroken {
+        /// The batch's number.
+        batch: u64,
+    },
+    /// Neither a batch nor a published bundle holds an entry that was signed for.
+    #[error("entry {index} is in no batch and in no bundle")]
+    EntriesMissing {
+        /// The first entry that is missing.
+        index: u64,
+    },
+    /// Somebody has seen more of this ledger than is there.
+    #[error("the ledger was seen with {seen} entries, and has {head}: an older copy was restored")]
+    RolledBack {
+        /// The size that was seen.
+        seen: u64,
+        /// Entries that are there.
+        head: u64,
+    },
+    /// The store failed or did not answer.
+    #[error(transparent)]
+    Store(StoreError),
     /// The journal holds fewer entries than were signed for.
     #[error("the journal holds {journal} entries, but {checkpoint} were signed for")]
     Truncated {
@@ -337,7 +414,10 @@ impl OpenError {
             Self::CheckpointMissing => "ledger_checkpoint_missing",
             Self::CheckpointInvalid(_) => "ledger_checkpoint_invalid",
             Self::Corrupt { .. } => "ledger_corrupt",
-            Self::ChainBroken { .. } => "ledger_chain_broken",
+            Self::ChainBroken { .. } | Self::BatchBroken { .. } => "ledger_chain_broken",
+            Self::EntriesMissing { .. } => "ledger_entries_missing",
+            Self::RolledBack { .. } => "ledger_rolled_back",
+            Self::Store(error) => error.code(),
             Self::EntryUnreadable { .. } => "ledger_entry_unreadable",
             Self::Truncated { .. } => "ledger_truncated",
             Self::Rewritten { .. } => "ledger_rewritten",
@@ -356,7 +436,7 @@ impl OpenError {
                 "choose an empty directory; if this was a ledger, restore its origin file from a backup"
             }
             Self::OptionsInvalid => {
-                "batches: 1 to 1048576 entries; queue: at least 1; segments: 4 KiB to 4 GiB"
+                "batches: 1 to 1048576 entries; queue: at least 1; segments: 4 KiB to 4 GiB; retention: at least 10 minutes"
             }
             Self::SignerName => "create the signing key with the ledger's origin as its name",
             Self::OriginMismatch | Self::KeyMismatch => {
@@ -365,13 +445,15 @@ impl OpenError {
             Self::CheckpointMissing | Self::CheckpointInvalid(_) => {
                 "restore the checkpoint file from a backup or from anybody who fetched it; keep the directory as evidence"
             }
-            Self::Corrupt { .. } | Self::ChainBroken { .. } => {
+            Self::Corrupt { .. } | Self::ChainBroken { .. } | Self::BatchBroken { .. } => {
                 "keep the directory as evidence, check the disk, and restore the journal from a complete copy"
             }
             Self::EntryUnreadable { .. } => "a newer release may have written it: open it with that release",
-            Self::Truncated { .. } | Self::Rewritten { .. } => {
-                "never continue from an older copy: restore the complete journal, or start a ledger with a new origin"
+            Self::EntriesMissing { .. } => "restore the file from a backup or from anybody who fetched it",
+            Self::Truncated { .. } | Self::Rewritten { .. } | Self::RolledBack { .. } => {
+                "an older copy is never continued: restore all of the ledger, or open the next log number (a new origin)"
             }
+            Self::Store(error) => return error.hint(),
             Self::StorageFull => "free some space and start again; nothing was lost",
             Self::Io(_) => return None,
         })
@@ -389,14 +471,29 @@ impl From<io::Error> for OpenError {
     }
 }
 
-impl From<RecoverError> for OpenError {
-    fn from(error: RecoverError) -> Self {
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
         match error {
-            RecoverError::Io(error) => error.into(),
-            RecoverError::Corrupt { file, offset } => Self::Corrupt { file, offset },
-            RecoverError::ChainBroken { file, offset } => Self::ChainBroken { file, offset },
-            RecoverError::OtherOrigin { .. } => Self::OriginMismatch,
-            RecoverError::EntryUnreadable { index, error } => Self::EntryUnreadable { index, error },
+            StoreError::StorageFull => Self::StorageFull,
+            StoreError::Failed(cause) => match cause.downcast::<io::Error>() {
+                Ok(error) => (*error).into(),
+                Err(cause) => Self::Store(StoreError::Failed(cause)),
+            },
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<LocalError> for OpenError {
+    fn from(error: LocalError) -> Self {
+        match error {
+            LocalError::InUse => Self::InUse,
+            LocalError::Recover(RecoverError::Io(error)) => error.into(),
+            LocalError::Recover(RecoverError::Corrupt { file, offset }) => Self::Corrupt { file, offset },
+            LocalError::Recover(RecoverError::ChainBroken { file, offset }) => {
+                Self::ChainBroken { file, offset }
+            }
+            LocalError::Recover(RecoverError::OtherOrigin { .. }) => Self::OriginMismatch,
         }
     }
 }

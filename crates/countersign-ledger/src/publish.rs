@@ -1,20 +1,19 @@
-//! Derives tiles, bundles and the signed checkpoint from the journal. Everything here can be lost and made again.
+//! Derives tiles, bundles and the signed checkpoint from the batches. Everything here can be lost and made again, as
+//! long as the batches, or the bundles of those that were removed, are there.
 //!
-//! Order of each publication: full and partial tiles, their directories, then the checkpoint, and only when that is
-//! durable is it served. So a checkpoint never names a tree whose tiles could be missing after a power cut.
+//! Order of each publication: full and partial tiles, durable, then the checkpoint, and only when that is durable is it
+//! served. So a checkpoint never names a tree whose tiles could be missing after a power cut.
 
-use std::collections::BTreeSet;
-use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::disk::{Disk, absent_as_none, is_full, parent, replace, replace_durably};
+use crate::entries::{EntryReader, ReadError};
 use crate::freshness::CheckpointSigner;
-use crate::journal::{JournalReader, ReadError};
+use crate::rules::{Rule, kept};
+use crate::store::{CHECKPOINT, File, Store, StoreError};
 use crate::tile::TileName;
 use crate::tiler::Tiler;
 
-pub(crate) const CHECKPOINT: &str = "checkpoint";
-/// Entries worked through between two rounds of directory syncs: bounds what a crash makes us do again.
+/// Entries worked through between two rounds of syncs: bounds memory, and what a crash makes us do again.
 const CHUNK: u64 = 1 << 14;
 
 /// The latest signed checkpoint, shared with whoever serves it.
@@ -22,8 +21,8 @@ pub(crate) type Served = Arc<RwLock<Arc<[u8]>>>;
 
 /// The one publisher of a ledger.
 pub(crate) struct Publisher {
-    files: TileFiles,
-    journal: Arc<JournalReader>,
+    store: Arc<dyn Store>,
+    entries: EntryReader,
     signer: CheckpointSigner,
     tiler: Tiler,
     published: u64,
@@ -37,22 +36,17 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// A publisher that goes on from `tiler`, whose size is that of the stored checkpoint.
     pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        journal: Arc<JournalReader>,
+        store: Arc<dyn Store>,
+        entries: EntryReader,
         signer: CheckpointSigner,
         tiler: Tiler,
         served: Served,
         incomplete: bool,
     ) -> Self {
         let published = tiler.size();
-        let files = TileFiles {
-            disk,
-            known: BTreeSet::new(),
-            unsynced: BTreeSet::new(),
-        };
         Self {
-            files,
-            journal,
+            store,
+            entries,
             signer,
             tiler,
             published,
@@ -72,27 +66,21 @@ impl Publisher {
         &self.signer
     }
 
-    /// Brings tiles and checkpoint up to what is durable now. After a full disk it can simply be called again.
+    /// Brings tiles and checkpoint up to what is durable now. After an error that says so it can be called again.
     pub(crate) fn publish(&mut self) -> Result<(), PublishError> {
         self.complete()?;
         let stamp = self.signer.stamp();
-        let head = self.journal.head();
+        let head = self.entries.head();
         let is_due = self.signer.due(stamp.now).is_some_and(|due| due <= stamp.now);
         if head == self.published && !is_due {
             return Ok(());
         }
         let mut completed = Vec::new();
         while self.tiler.size() < head {
-            let to = head.min(self.tiler.size().saturating_add(CHUNK));
-            self.advance(to, &mut completed)?;
-        }
-        if head != self.published {
-            let Self { tiler, files, .. } = self;
-            tiler.partials(&mut |name, bytes| files.store(name, bytes))?;
-            files.sync_directories()?;
+            self.advance(head, &mut completed)?;
         }
         let note = self.signer.sign(head, self.tiler.root(), &stamp);
-        replace_durably(&*self.files.disk, CHECKPOINT, &note)?;
+        self.store.replace_file(CHECKPOINT, head, &note)?;
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = note.into();
         if head != self.published {
             self.published = head;
@@ -101,17 +89,27 @@ impl Publisher {
         Ok(())
     }
 
-    /// Stores the full tiles of the next entries; the tiler moves on only once they are durable.
-    fn advance(&mut self, to: u64, completed: &mut Vec<String>) -> Result<(), PublishError> {
+    /// Stores the tiles of the next entries, with the partial ones when that is all; moves on only once they are durable.
+    fn advance(&mut self, head: u64, completed: &mut Vec<String>) -> Result<(), PublishError> {
         let mut tiler = self.tiler.clone();
-        let Self { files, .. } = self;
-        self.journal.visit(tiler.size(), to, &mut |_, entry| {
+        let to = head.min(tiler.size().saturating_add(CHUNK));
+        let mut files = Vec::new();
+        self.entries.visit(tiler.size(), to, &mut |_, entry| {
             tiler.push(entry, &mut |name, bytes| {
                 completed.push(name.partial_directory());
-                files.store(name, bytes)
+                files.push(file(name, bytes));
+                Ok(())
             })
         })?;
-        self.files.sync_directories()?;
+        if to == head {
+            tiler.partials(&mut |name, bytes| {
+                files.push(file(name, bytes));
+                Ok(())
+            })?;
+        }
+        if kept(Rule::TilesBeforeCheckpoint) {
+            self.store.create_files(&files)?;
+        }
         self.tiler = tiler;
         Ok(())
     }
@@ -122,19 +120,24 @@ impl Publisher {
             return Ok(());
         }
         let mut tiler = Tiler::default();
-        let Self { files, .. } = self;
-        let mut store_missing = |name: TileName, bytes: &[u8]| {
-            if files.is_whole(&name, bytes.len())? {
+        while tiler.size() < self.published {
+            let to = self.published.min(tiler.size().saturating_add(CHUNK));
+            let mut missing = Vec::new();
+            let Self { store, entries, .. } = self;
+            let mut keep_missing = |name: TileName, bytes: &[u8]| {
+                if store.read_file(&name.to_string())?.is_none() {
+                    missing.push(file(name, bytes));
+                }
                 Ok(())
-            } else {
-                files.store(name, bytes)
+            };
+            entries.visit(tiler.size(), to, &mut |_, entry| {
+                tiler.push(entry, &mut keep_missing)
+            })?;
+            if to == self.published {
+                tiler.partials(&mut keep_missing)?;
             }
-        };
-        self.journal.visit(0, self.published, &mut |_, entry| {
-            tiler.push(entry, &mut store_missing)
-        })?;
-        tiler.partials(&mut store_missing)?;
-        self.files.sync_directories()?;
+            self.store.create_files(&missing)?;
+        }
         self.incomplete = false;
         Ok(())
     }
@@ -143,95 +146,41 @@ impl Publisher {
     /// before still finds them.
     fn remove_superseded(&mut self, completed: Vec<String>) {
         for directory in std::mem::replace(&mut self.superseded, completed) {
-            if let Err(error) = absent_as_none(self.files.disk.remove_directory(&directory)) {
+            if let Err(error) = self.store.remove_files(&directory) {
                 tracing::debug!(directory, %error, "partial tiles not removed");
             }
-            self.files.known.remove(&directory);
         }
     }
 }
 
-/// Immutable tile files.
-struct TileFiles {
-    disk: Arc<dyn Disk>,
-    /// Directories known to exist durably.
-    known: BTreeSet<String>,
-    /// Directories with names that are not durable yet.
-    unsynced: BTreeSet<String>,
-}
-
-impl TileFiles {
-    /// Stores a tile. One that is there is compared, never overwritten: other content would be another history.
-    fn store(&mut self, name: TileName, bytes: &[u8]) -> io::Result<()> {
-        let path = name.to_string();
-        let existing = self.disk.read(&path)?;
-        if existing.as_deref().is_some_and(|existing| existing != bytes) {
-            return Err(io::Error::other(TileDiffers { path }));
-        }
-        self.ensure_directory(parent(&path))?;
-        if existing.is_none() {
-            replace(&*self.disk, &path, bytes)?;
-        }
-        self.unsynced.insert(parent(&path).to_owned());
-        Ok(())
+fn file(name: TileName, bytes: &[u8]) -> File {
+    File {
+        path: name.to_string(),
+        bytes: bytes.to_vec(),
     }
-
-    /// Whether the tile or, for a partial one, its full successor is there with the right length.
-    fn is_whole(&self, name: &TileName, length: usize) -> io::Result<bool> {
-        Ok(self.disk.length(&name.to_string())? == Some(crate::bytes::wide(length)))
-    }
-
-    fn ensure_directory(&mut self, path: &str) -> io::Result<()> {
-        if path.is_empty() || self.known.contains(path) {
-            return Ok(());
-        }
-        self.ensure_directory(parent(path))?;
-        self.disk.create_directory(path)?;
-        // Also when it was there: a crash may have come between making it and syncing its parent.
-        self.disk.sync_directory(parent(path))?;
-        self.known.insert(path.to_owned());
-        Ok(())
-    }
-
-    fn sync_directories(&mut self) -> io::Result<()> {
-        while let Some(directory) = self.unsynced.first().cloned() {
-            self.disk.sync_directory(&directory)?;
-            self.unsynced.remove(&directory);
-        }
-        Ok(())
-    }
-}
-
-/// A tile on disk is not what the journal says; carried through `io::Error` by the callbacks.
-#[derive(Debug, thiserror::Error)]
-#[error("{path} differs from what the journal says")]
-struct TileDiffers {
-    path: String,
 }
 
 /// Why a publication failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishError {
-    /// Room is needed; the next attempt may succeed.
-    #[error("no space for tiles or checkpoint")]
-    StorageFull,
-    #[error("{path} differs from what the journal says")]
-    TileDiffers { path: String },
-    #[error("writing tiles or checkpoint failed")]
-    Io(#[source] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error(transparent)]
     Read(ReadError),
 }
 
-impl From<io::Error> for PublishError {
-    fn from(error: io::Error) -> Self {
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<TileDiffers>())
-        {
-            Some(TileDiffers { path }) => Self::TileDiffers { path: path.clone() },
-            None if is_full(&error) => Self::StorageFull,
-            None => Self::Io(error),
+impl PublishError {
+    /// Whether the next attempt may succeed.
+    pub(crate) fn is_temporary(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_temporary())
+    }
+}
+
+impl From<std::io::Error> for PublishError {
+    fn from(error: std::io::Error) -> Self {
+        match error.downcast::<StoreError>() {
+            Ok(error) => Self::Store(error),
+            Err(error) => Self::Store(error.into()),
         }
     }
 }

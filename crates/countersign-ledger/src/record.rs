@@ -4,13 +4,13 @@ use crate::bytes::{take, take_slice, take_u16, take_u32, take_u64, wide};
 use crate::tree::{Hash, sha256};
 
 /// First bytes of a segment.
-pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"CSLEDSG1";
+pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"CSLEDSG2";
 /// First bytes of a batch record.
-pub(crate) const RECORD_MAGIC: [u8; 8] = *b"CSLEDBT1";
+pub(crate) const RECORD_MAGIC: [u8; 8] = *b"CSLEDBT2";
 /// Bytes of a segment before its first record.
 pub(crate) const SEGMENT_HEADER: usize = 128;
 /// Bytes of a record before its entries.
-pub(crate) const RECORD_HEADER: usize = 64;
+pub(crate) const RECORD_HEADER: usize = 88;
 /// Bytes of a record that are not entries: header and hash.
 pub(crate) const RECORD_OVERHEAD: usize = RECORD_HEADER.saturating_add(32);
 /// No record is longer; a length field above it is damage.
@@ -25,7 +25,7 @@ pub struct SegmentHeader {
     pub first_number: u64,
     /// SHA-256 of the ledger's origin.
     pub origin: Hash,
-    /// Hash of the batch before the first one here; zeros at the start of the ledger.
+    /// Hash of the batch before the first one here; the origin's hash at the start of the ledger.
     pub previous: Hash,
 }
 
@@ -68,7 +68,11 @@ pub struct Record<'a> {
     pub first_index: u64,
     /// Number of entries, at least 1.
     pub count: u32,
-    /// Hash of the batch before this one.
+    /// When it was written, unix seconds by the writer's clock. Never before the batch before it.
+    pub time: u64,
+    /// Which process wrote it.
+    pub writer: WriterId,
+    /// Hash of the batch before this one; of the origin for batch 0.
     pub previous: Hash,
     /// Hash over header and entries.
     pub hash: Hash,
@@ -97,6 +101,8 @@ impl<'a> Record<'a> {
         let first_index = take_u64(&mut input).ok_or(short)?;
         let count = take_u32(&mut input).ok_or(short)?;
         let body_length = usize::try_from(take_u32(&mut input).ok_or(short)?).unwrap_or(usize::MAX);
+        let time = take_u64(&mut input).ok_or(short)?;
+        let writer = take(&mut input).ok_or(short)?;
         let previous = take(&mut input).ok_or(short)?;
         let length = body_length.saturating_add(RECORD_OVERHEAD);
         if count == 0 || length > RECORD_MAX {
@@ -113,6 +119,8 @@ impl<'a> Record<'a> {
             number,
             first_index,
             count,
+            time,
+            writer,
             previous,
             hash,
             length,
@@ -137,20 +145,34 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Appends a record to `out` and returns its hash. Entries are at most 65,535 bytes long: the caller has checked.
+/// Random, drawn by each process that writes: tells whose batch it is.
+pub type WriterId = [u8; 16];
+
+/// What comes before the entries of a batch that is being written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prelude {
+    pub(crate) number: u64,
+    pub(crate) first_index: u64,
+    pub(crate) time: u64,
+    pub(crate) writer: WriterId,
+    pub(crate) previous: Hash,
+}
+
+/// Appends a record to `out` and returns its number of entries and its hash. Entries are at most 65,535 bytes long:
+/// the caller has checked.
 pub(crate) fn encode_record<'a>(
-    number: u64,
-    first_index: u64,
-    previous: &Hash,
+    prelude: &Prelude,
     entries: impl Iterator<Item = &'a [u8]>,
     out: &mut Vec<u8>,
-) -> Hash {
+) -> (u32, Hash) {
     let start = out.len();
     out.extend(RECORD_MAGIC);
-    out.extend(number.to_be_bytes());
-    out.extend(first_index.to_be_bytes());
+    out.extend(prelude.number.to_be_bytes());
+    out.extend(prelude.first_index.to_be_bytes());
     out.extend([0; 8]);
-    out.extend(previous);
+    out.extend(prelude.time.to_be_bytes());
+    out.extend(prelude.writer);
+    out.extend(prelude.previous);
     let body_start = out.len();
     let mut count = 0u32;
     for entry in entries {
@@ -166,7 +188,33 @@ pub(crate) fn encode_record<'a>(
     }
     let hash = sha256(out.get(start..).unwrap_or_default());
     out.extend(hash);
-    hash
+    (count, hash)
+}
+
+/// Where a record lies, read off its header without checking anything but the magic.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outline {
+    pub(crate) number: u64,
+    pub(crate) first_index: u64,
+    pub(crate) length: usize,
+}
+
+impl Outline {
+    /// The outline of the record at the start of `bytes`, which may end inside it.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut input = bytes;
+        take::<8>(&mut input).filter(|magic| *magic == RECORD_MAGIC)?;
+        let number = take_u64(&mut input)?;
+        let first_index = take_u64(&mut input)?;
+        take_u32(&mut input)?;
+        let body = usize::try_from(take_u32(&mut input)?).ok()?;
+        let length = body.saturating_add(RECORD_OVERHEAD);
+        (length <= RECORD_MAX).then_some(Self {
+            number,
+            first_index,
+            length,
+        })
+    }
 }
 
 /// Appends an entry as batches and tlog-tiles bundles hold it: big-endian `u16` length, then the bytes.
@@ -179,6 +227,18 @@ pub(crate) fn push_entry(out: &mut Vec<u8>, entry: &[u8]) {
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
     rest: &'a [u8],
+}
+
+impl<'a> Entries<'a> {
+    /// The entries of a bundle, or of the body of a batch; ends at the first that is not whole.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// What is left of the bytes.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for Entries<'a> {
@@ -242,13 +302,14 @@ mod tests {
 
     fn sample() -> Vec<u8> {
         let mut out = Vec::new();
-        encode_record(
-            3,
-            17,
-            &[9; 32],
-            [&b"one"[..], b"", b"three"].into_iter(),
-            &mut out,
-        );
+        let prelude = Prelude {
+            number: 3,
+            first_index: 17,
+            time: 1_000,
+            writer: [8; 16],
+            previous: [9; 32],
+        };
+        encode_record(&prelude, [&b"one"[..], b"", b"three"].into_iter(), &mut out);
         out
     }
 
@@ -264,6 +325,15 @@ mod tests {
                 record.end_index()
             ),
             (3, 17, 3, 20)
+        );
+        assert_eq!(
+            (record.time, record.writer, record.previous),
+            (1_000, [8; 16], [9; 32])
+        );
+        let outline = Outline::read(&bytes[..RECORD_HEADER]).unwrap();
+        assert_eq!(
+            (outline.number, outline.first_index, outline.length),
+            (3, 17, bytes.len())
         );
         assert_eq!(record.length, bytes.len());
         assert_eq!(record.entries().collect::<Vec<_>>(), [&b"one"[..], b"", b"three"]);

@@ -1,55 +1,61 @@
-//! Reads the journal at start, and decides: continue, set a torn tail aside, or refuse.
+//! Finds the end of the journal at start, and decides: continue, set a torn tail aside, or refuse.
+//!
+//! Only the last segment is read through. A full one is complete and durable since the next one began.
 
 use std::io;
 use std::sync::Arc;
 
 use crate::bytes::wide;
-use crate::disk::{Disk, replace_durably};
-use crate::entry::{Entry, EntryError};
-use crate::journal::{Current, DIRECTORY, JournalReader, Position, Segment, segment_path};
+use crate::disk::{Disk, DiskFile, replace_durably};
+use crate::journal::{Current, DIRECTORY, NEXT_SEGMENT, segment_path};
 use crate::record::{Record, RecordError, SEGMENT_HEADER, SegmentHeader, holds_later_record};
+use crate::segment::Segment;
+use crate::store::Batch;
 use crate::tree::Hash;
 
-/// The journal as it was found.
-pub(crate) struct Recovered {
-    pub(crate) reader: Arc<JournalReader>,
-    pub(crate) position: Position,
+/// The journal as it was found. Nothing on disk has been changed.
+pub(crate) struct Found {
+    pub(crate) segments: Vec<Arc<Segment>>,
     pub(crate) current: Option<Current>,
-    torn: Option<Torn>,
+    /// Number of the next batch and index of its first entry.
+    pub(crate) next: (u64, u64),
+    pub(crate) unsettled: Unsettled,
+}
+
+/// What has to be done before the journal may be written.
+#[derive(Default)]
+pub(crate) struct Unsettled {
+    file: Option<Arc<dyn DiskFile>>,
+    next_index: u64,
+    /// Bytes after the last batch that were never acknowledged, and where they lie.
+    torn: Option<(u64, Vec<u8>)>,
     /// The last record's place and bytes.
     last: Option<(u64, Vec<u8>)>,
 }
 
-/// Bytes after the last batch that were never acknowledged.
-struct Torn {
-    offset: u64,
-    bytes: Vec<u8>,
-}
-
-/// Reads every segment, checks every batch and hands every entry to `visit`. Changes nothing on disk.
-pub(crate) fn replay(
-    disk: &dyn Disk,
-    origin: &Hash,
-    visit: &mut dyn FnMut(&[u8]),
-) -> Result<Recovered, RecoverError> {
-    let starts = segment_starts(disk)?;
-    let mut state = Recovered {
-        reader: Arc::new(JournalReader::default()),
-        position: Position {
-            next_index: 0,
-            next_number: 0,
-            previous: [0; 32],
-        },
+/// Reads the headers of all segments and all of the last one.
+pub(crate) fn find(disk: &dyn Disk, origin: &Hash) -> Result<Found, RecoverError> {
+    let mut found = Found {
+        segments: Vec::new(),
         current: None,
-        torn: None,
-        last: None,
+        next: (0, 0),
+        unsettled: Unsettled::default(),
     };
-    for (position, first_index) in (1..).zip(&starts) {
-        let is_last = position == starts.len();
-        state.replay_segment(disk, origin, *first_index, is_last, visit)?;
+    let starts = segment_starts(disk)?;
+    let Some((last, full)) = starts.split_last() else {
+        return Ok(found);
+    };
+    for first_index in full {
+        let segment = open_segment(disk, origin, *first_index, found.next)?;
+        // The next segment begins later than this one: one batch later, one entry later, at least.
+        found.next = (
+            segment.first_number.saturating_add(1),
+            segment.first_index.saturating_add(1),
+        );
+        found.segments.push(Arc::new(segment));
     }
-    state.reader.set_head(state.position.next_index);
-    Ok(state)
+    found.read_last(disk, origin, *last)?;
+    Ok(found)
 }
 
 fn segment_starts(disk: &dyn Disk) -> io::Result<Vec<u64>> {
@@ -67,133 +73,165 @@ fn segment_starts(disk: &dyn Disk) -> io::Result<Vec<u64>> {
     Ok(starts)
 }
 
-impl Recovered {
-    fn replay_segment(
-        &mut self,
-        disk: &dyn Disk,
-        origin: &Hash,
-        first_index: u64,
-        is_last: bool,
-        visit: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), RecoverError> {
+fn open_segment(
+    disk: &dyn Disk,
+    origin: &Hash,
+    first_index: u64,
+    not_before: (u64, u64),
+) -> Result<Segment, RecoverError> {
+    let file = disk.open(&segment_path(first_index))?;
+    let mut start = [0; SEGMENT_HEADER];
+    file.read_up_to(&mut start, 0)?;
+    let header = check_header(&start, origin, first_index)?;
+    if header.first_number < not_before.0 || header.first_index < not_before.1 {
+        return Err(RecoverError::ChainBroken {
+            file: segment_path(first_index),
+            offset: 0,
+        });
+    }
+    Ok(Segment::unread(first_index, header.first_number, file))
+}
+
+fn check_header(bytes: &[u8], origin: &Hash, first_index: u64) -> Result<SegmentHeader, RecoverError> {
+    let file = segment_path(first_index);
+    let Some(header) = SegmentHeader::decode(bytes) else {
+        return Err(RecoverError::Corrupt { file, offset: 0 });
+    };
+    if header.origin != *origin {
+        return Err(RecoverError::OtherOrigin { file });
+    }
+    if header.first_index != first_index {
+        return Err(RecoverError::ChainBroken { file, offset: 0 });
+    }
+    Ok(header)
+}
+
+impl Found {
+    /// Reads the last segment through, to where the next batch goes.
+    fn read_last(&mut self, disk: &dyn Disk, origin: &Hash, first_index: u64) -> Result<(), RecoverError> {
         let path = segment_path(first_index);
         let bytes = disk.read(&path)?.unwrap_or_default();
-        let corrupt = |offset| RecoverError::Corrupt {
-            file: path.clone(),
-            offset,
-        };
-        let header = SegmentHeader::decode(&bytes).ok_or(corrupt(0))?;
-        if header.origin != *origin {
-            return Err(RecoverError::OtherOrigin { file: path });
-        }
-        let follows = (header.first_index, header.first_number, header.previous)
-            == (
-                self.position.next_index,
-                self.position.next_number,
-                self.position.previous,
-            );
-        if !follows || header.first_index != first_index {
+        let header = check_header(&bytes, origin, first_index)?;
+        if header.first_number < self.next.0 || header.first_index < self.next.1 {
             return Err(RecoverError::ChainBroken {
                 file: path,
                 offset: 0,
             });
         }
-        let segment = Arc::new(Segment::new(first_index, disk.open(&path)?));
-        let end = self.replay_records(&path, &bytes, &segment, visit)?;
-        let rest = bytes.get(end..).unwrap_or_default();
-        if rest.iter().any(|byte| *byte != 0) {
-            if !is_last || holds_later_record(rest, self.position.next_number) {
-                return Err(corrupt(wide(end)));
-            }
-            let used = rest
-                .iter()
-                .rposition(|byte| *byte != 0)
-                .map_or(0, |last| last.saturating_add(1));
-            let bytes = rest.get(..used).unwrap_or_default().to_vec();
-            self.torn = Some(Torn {
-                offset: wide(end),
-                bytes,
-            });
-        }
-        self.reader.add_segment(segment.clone());
+        let file = disk.open(&path)?;
+        let segment = Arc::new(Segment::new(first_index, header.first_number, file.clone()));
+        let mut walk = Walk {
+            path: &path,
+            bytes: &bytes,
+            offset: SEGMENT_HEADER,
+            next: (header.first_number, header.first_index),
+            previous: header.previous,
+            last: None,
+        };
+        walk.records(&segment)?;
+        self.unsettled = Unsettled {
+            torn: walk.torn()?,
+            file: Some(file),
+            next_index: walk.next.1,
+            last: walk.last.map(|(offset, record)| (wide(offset), record.to_vec())),
+        };
+        self.next = walk.next;
         self.current = Some(Current {
-            segment,
-            offset: wide(end),
+            segment: segment.clone(),
+            offset: wide(walk.offset),
             capacity: wide(bytes.len()),
         });
+        self.segments.push(segment);
         Ok(())
     }
+}
 
-    /// Takes in records until one does not decode; returns where that is.
-    fn replay_records(
-        &mut self,
-        path: &str,
-        bytes: &[u8],
-        segment: &Segment,
-        visit: &mut dyn FnMut(&[u8]),
-    ) -> Result<usize, RecoverError> {
-        let mut offset = SEGMENT_HEADER;
-        self.last = None;
+/// A walk over the records of one segment.
+struct Walk<'a> {
+    path: &'a str,
+    bytes: &'a [u8],
+    offset: usize,
+    next: (u64, u64),
+    previous: Hash,
+    last: Option<(usize, &'a [u8])>,
+}
+
+impl<'a> Walk<'a> {
+    /// Takes in records until one does not decode.
+    fn records(&mut self, segment: &Segment) -> Result<(), RecoverError> {
         loop {
-            let rest = bytes.get(offset..).unwrap_or_default();
+            let rest = self.bytes.get(self.offset..).unwrap_or_default();
             let record = match Record::decode(rest) {
                 Ok(record) => record,
                 // Intact by its hash and still not entries: not a torn write but another writer.
-                Err(RecordError::EntriesInvalid) => {
-                    return Err(RecoverError::Corrupt {
-                        file: path.to_owned(),
-                        offset: wide(offset),
-                    });
-                }
-                Err(_) => return Ok(offset),
+                Err(RecordError::EntriesInvalid) => return Err(self.corrupt()),
+                Err(_) => return Ok(()),
             };
-            let found = Position {
-                next_index: record.first_index,
-                next_number: record.number,
-                previous: record.previous,
-            };
-            if found != self.position {
+            if (record.number, record.first_index) != self.next || record.previous != self.previous {
                 return Err(RecoverError::ChainBroken {
-                    file: path.to_owned(),
-                    offset: wide(offset),
+                    file: self.path.to_owned(),
+                    offset: wide(self.offset),
                 });
             }
-            for (index, entry) in (record.first_index..).zip(record.entries()) {
-                Entry::decode(entry).map_err(|error| RecoverError::EntryUnreadable { index, error })?;
-                visit(entry);
-            }
-            segment.extend(record.first_index, wide(offset), record.length);
-            self.position = Position {
-                next_index: record.end_index(),
-                next_number: record.number.saturating_add(1),
-                previous: record.hash,
+            let bytes = rest.get(..record.length).unwrap_or_default();
+            let batch = Batch {
+                number: record.number,
+                first_index: record.first_index,
+                count: record.count,
+                previous: record.previous,
+                bytes,
             };
-            self.last = Some((
-                wide(offset),
-                rest.get(..record.length).unwrap_or_default().to_vec(),
-            ));
-            offset = offset.saturating_add(record.length);
+            segment.extend(&batch, wide(self.offset), wide(record.length));
+            self.last = Some((self.offset, bytes));
+            self.offset = self.offset.saturating_add(record.length);
+            self.next = (record.number.saturating_add(1), record.end_index());
+            self.previous = record.hash;
         }
     }
 
+    /// What lies after the last record, if it is not all zeros; refused if it can be more than a write cut off.
+    fn torn(&self) -> Result<Option<(u64, Vec<u8>)>, RecoverError> {
+        let rest: &'a [u8] = self.bytes.get(self.offset..).unwrap_or_default();
+        let Some(last) = rest.iter().rposition(|byte| *byte != 0) else {
+            return Ok(None);
+        };
+        if holds_later_record(rest, self.next.0) {
+            return Err(self.corrupt());
+        }
+        let torn = rest.get(..=last).unwrap_or_default().to_vec();
+        Ok(Some((wide(self.offset), torn)))
+    }
+
+    fn corrupt(&self) -> RecoverError {
+        RecoverError::Corrupt {
+            file: self.path.to_owned(),
+            offset: wide(self.offset),
+        }
+    }
+}
+
+impl Unsettled {
     /// Makes the journal fit to be written: sets a torn tail aside and makes the last batch durable once more.
-    pub(crate) fn repair(&mut self, disk: &dyn Disk) -> io::Result<()> {
+    pub(crate) fn settle(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        disk.create_directory(DIRECTORY)?;
+        if disk.length(NEXT_SEGMENT)?.is_some() {
+            disk.remove(NEXT_SEGMENT)?;
+        }
         // Names that the process before could not make durable are seen now, and must not be lost later.
         disk.sync_directory(DIRECTORY)?;
         disk.sync_directory("")?;
-        let Some(current) = &self.current else {
+        let Some(file) = &self.file else {
             return Ok(());
         };
-        let file = &current.segment.file;
-        if let Some(torn) = self.torn.take() {
-            let kept = set_aside(disk, self.position.next_index, &torn.bytes)?;
+        if let Some((offset, torn)) = self.torn.take() {
+            let kept = set_aside(disk, self.next_index, &torn)?;
             tracing::warn!(
                 file = kept,
-                entries = self.position.next_index,
-                bytes = torn.bytes.len(),
+                entries = self.next_index,
+                bytes = torn.len(),
                 "set aside a batch that was cut off while being written; it was never acknowledged"
             );
-            file.write_at(&vec![0; torn.bytes.len()], torn.offset)?;
+            file.write_at(&vec![0; torn.len()], offset)?;
         }
         // After a sync that failed, the page cache may show a batch that the disk never got. Written again, it is
         // durable or it fails here, before anything is built on it.
@@ -227,6 +265,4 @@ pub(crate) enum RecoverError {
     ChainBroken { file: String, offset: u64 },
     #[error("{file} belongs to another ledger")]
     OtherOrigin { file: String },
-    #[error("entry {index} cannot be read: {error}")]
-    EntryUnreadable { index: u64, error: EntryError },
 }

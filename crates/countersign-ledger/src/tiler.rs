@@ -19,6 +19,17 @@ pub(crate) struct Tiler {
 }
 
 impl Tiler {
+    /// The edge of a tree of `size` entries: the hashes of the unfinished tile of each level, and the unfinished bundle.
+    pub(crate) fn resume(size: u64, levels: Vec<Vec<Hash>>, bundle: Vec<u8>) -> Self {
+        let bundled = size.checked_rem(u64::from(TILE_WIDTH)).unwrap_or(0);
+        Self {
+            size,
+            levels,
+            bundle,
+            bundled: u16::try_from(bundled).unwrap_or(0),
+        }
+    }
+
     /// Number of entries taken in.
     pub(crate) fn size(&self) -> u64 {
         self.size

@@ -9,7 +9,7 @@ use super::{AuditError, JournalReport, SourceError};
 use crate::tree::sha256;
 
 const SEGMENT_HEADER: usize = 128;
-const BATCH_HEADER: usize = 64;
+const BATCH_HEADER: usize = 88;
 /// No batch is longer.
 const BATCH_MAX: u64 = 1 << 26;
 
@@ -28,6 +28,8 @@ pub(super) struct Journal {
     at: Position,
     /// Where the next one begins.
     next: Position,
+    /// Time of the batch before; unknown at the start and where an earlier audit had come.
+    time: u64,
     pub(super) report: JournalReport,
 }
 
@@ -52,24 +54,60 @@ impl Journal {
         running: bool,
         from: Option<&Position>,
     ) -> Result<Self, AuditError> {
+        let origin = sha256(origin.as_bytes());
         let mut journal = Self {
             segments: segment_names(&directory)?.into(),
             directory,
-            origin: sha256(origin.as_bytes()),
+            origin,
             file: None,
             batch: Vec::new(),
             entries: 0..0,
             at: Position::default(),
-            next: Position::default(),
+            // Batch 0 follows the origin.
+            next: Position {
+                previous: origin,
+                ..Position::default()
+            },
+            time: 0,
             report: JournalReport {
                 running,
                 ..JournalReport::default()
             },
         };
-        if let Some(from) = from.filter(|it| !it.segment.is_empty()) {
-            journal.resume(from)?;
+        let from = from.filter(|it| !it.segment.is_empty());
+        match from.filter(|from| {
+            journal
+                .segments
+                .front()
+                .is_none_or(|first| *first <= from.segment)
+        }) {
+            Some(from) => journal.resume(from)?,
+            None => journal.skip_removed()?,
         }
         Ok(journal)
+    }
+
+    /// Older segments may have been removed: the header of the first one that is there says what came before it.
+    fn skip_removed(&mut self) -> Result<(), AuditError> {
+        let Some(path) = self.segments.front() else {
+            return Ok(());
+        };
+        let (header, ..) = self.read_header(path)?;
+        let previous = header.get(56..88).and_then(|hash| hash.try_into().ok());
+        let (Some(index), Some(batch), Some(previous)) =
+            (number(&header, 8..16), number(&header, 16..24), previous)
+        else {
+            return Ok(());
+        };
+        if index > 0 && batch > 0 {
+            self.next.index = index;
+            self.next.number = batch;
+            self.next.previous = previous;
+            self.report.removed = index;
+            self.report.batches = batch;
+            self.report.entries = index;
+        }
+        Ok(())
     }
 
     /// Where the next entry stands.
@@ -83,6 +121,9 @@ impl Journal {
 
     /// Takes the next entry, which must be this one.
     pub(super) fn compare(&mut self, path: &str, index: u64, entry: &[u8]) -> Result<(), AuditError> {
+        if index < self.report.removed {
+            return Ok(());
+        }
         match self.next()? {
             Some(recorded) if recorded == entry => Ok(()),
             Some(_) => Err(AuditError::JournalDiffers {
@@ -140,7 +181,7 @@ impl Journal {
     fn open_segment(&mut self, path: String) -> Result<(), AuditError> {
         let (header, file, length) = self.read_header(&path)?;
         let fields = [
-            &b"CSLEDSG1"[..],
+            &b"CSLEDSG2"[..],
             &self.next.index.to_be_bytes(),
             &self.next.number.to_be_bytes(),
             &self.origin,
@@ -218,6 +259,7 @@ impl Journal {
         self.next.index = self.next.index.saturating_add(entries);
         self.next.offset = self.next.offset.saturating_add(length);
         self.next.previous = self.batch.last_chunk().copied().unwrap_or_default();
+        self.time = number(&self.batch, 32..40).unwrap_or(0);
         self.report.batches = self.report.batches.saturating_add(1);
         Ok(true)
     }
@@ -227,11 +269,12 @@ impl Journal {
         let batch = self.batch.as_slice();
         let (covered, hash) = batch.split_last_chunk::<32>()?;
         let mut body = covered.get(BATCH_HEADER..)?;
-        let follows = batch.starts_with(b"CSLEDBT1")
+        let follows = batch.starts_with(b"CSLEDBT2")
             && number(batch, 8..16)? == self.next.number
             && number(batch, 16..24)? == self.next.index
             && number(batch, 28..32)? == u64::try_from(body.len()).ok()?
-            && batch.get(32..BATCH_HEADER)? == self.next.previous
+            && batch.get(56..BATCH_HEADER)? == self.next.previous
+            && number(batch, 32..40)? >= self.time
             && sha256(covered) == *hash;
         if !follows {
             return None;

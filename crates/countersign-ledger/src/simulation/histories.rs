@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::clock::SimClock;
 use super::disk::{Fault, Lies, Random, SimDisk};
 use crate::audit::audit;
+use crate::entries::ReadError;
 use crate::entry::{Entry, Issuance, IssuanceKind};
+use crate::local::LocalStore;
 use crate::note::NoteSigner;
-use crate::open::{OpenError, Opened, Options, open};
+use crate::open::{OpenError, Opened, Options, open, open_local};
 
 const ORIGIN: &str = "sim.example/ledger";
 
@@ -36,25 +39,25 @@ pub(super) fn entry(number: u64) -> Vec<u8> {
     Entry::Issuance(issuance).encode()
 }
 
-fn open_sim(disk: &SimDisk) -> Result<Opened, OpenError> {
-    open(Arc::new(disk.clone()), &options(), signer())
+fn open_sim(disk: &SimDisk, clock: &SimClock) -> Result<(Opened, Arc<LocalStore>), OpenError> {
+    let store = Arc::new(open_local(Arc::new(disk.clone()), &options(), &signer(), 1)?);
+    let opened = open(store.clone(), &options(), signer(), Arc::new(clock.clone()))?;
+    Ok((opened, store))
 }
 
-fn contents(opened: &Opened) -> Vec<Vec<u8>> {
+fn contents(opened: &Opened) -> Result<Vec<Vec<u8>>, ReadError> {
     let mut entries = Vec::new();
-    opened
-        .reader
-        .visit(0, u64::MAX, &mut |_, entry| {
-            entries.push(entry.to_vec());
-            Ok(())
-        })
-        .unwrap();
-    entries
+    opened.entries.visit(0, u64::MAX, &mut |_, entry| {
+        entries.push(entry.to_vec());
+        Ok(())
+    })?;
+    Ok(entries)
 }
 
 /// What has happened in one history.
 struct History {
     disk: SimDisk,
+    clock: SimClock,
     random: Random,
     /// Entries whose append returned well, and those found durable after a crash.
     acknowledged: Vec<Vec<u8>>,
@@ -71,6 +74,7 @@ impl History {
         disk.tell_lies(lies);
         Self {
             disk,
+            clock: SimClock::default(),
             random: Random(!seed),
             acknowledged: Vec::new(),
             unknown: Vec::new(),
@@ -81,7 +85,7 @@ impl History {
 
     /// One life of the process, under whatever fault is planned.
     fn live(&mut self, steps: u64) {
-        let Ok(mut opened) = open_sim(&self.disk) else {
+        let Ok((mut opened, _store)) = open_sim(&self.disk, &self.clock) else {
             return;
         };
         for _ in 0..steps {
@@ -95,7 +99,7 @@ impl History {
             let count = 1 + self.random.below(5) * self.random.below(20);
             let batch: Vec<_> = (self.next..self.next + count).map(entry).collect();
             self.next += count;
-            let Ok(first) = opened.writer.append(batch.iter().map(Vec::as_slice)) else {
+            let Ok(first) = opened.sequencer.append(batch.iter().map(Vec::as_slice)) else {
                 self.unknown = batch;
                 return;
             };
@@ -106,9 +110,9 @@ impl History {
 
     /// Opens after a crash and compares with what was promised.
     fn check(&mut self) -> Result<(), String> {
-        let mut opened =
-            open_sim(&self.disk).map_err(|error| format!("does not open: {} {error}", error.code()))?;
-        let entries = contents(&opened);
+        let (mut opened, _store) = open_sim(&self.disk, &self.clock)
+            .map_err(|error| format!("does not open: {} {error}", error.code()))?;
+        let entries = contents(&opened).map_err(|error| format!("does not read: {error}"))?;
         if !entries.starts_with(&self.acknowledged) {
             return Err(format!(
                 "{} acknowledged, {} found",

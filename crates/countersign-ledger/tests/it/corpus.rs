@@ -37,15 +37,22 @@ fn entries_read_as_described() {
 fn batches_read_as_described() {
     let record = Record::decode(seed!("ledger_journal/batch")).unwrap();
     assert_eq!(
-        (record.number, record.first_index, record.count, record.previous),
-        (0, 0, 2, [0; 32])
+        (
+            record.number,
+            record.first_index,
+            record.count,
+            record.time,
+            record.writer
+        ),
+        (0, 0, 2, 1_000, [7; 16])
     );
     assert_eq!(record.entries().next(), Some(seed!("ledger_entry/issuance")));
     let header = SegmentHeader::decode(seed!("ledger_journal/segment")).unwrap();
     assert_eq!(
         (header.first_index, header.first_number, header.previous),
-        (0, 0, [0; 32])
+        (0, 0, record.previous)
     );
+    assert_eq!(header.origin, header.previous);
 }
 
 #[test]

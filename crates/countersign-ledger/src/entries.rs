@@ -1,0 +1,153 @@
+//! Entries in order, from the batches and, where those were removed, from the published bundles.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::bytes::narrow;
+use crate::record::{Entries, Record};
+use crate::sequencer::Head;
+use crate::store::{Store, StoreError};
+use crate::tile::{Row, TILE_WIDTH, TileName};
+
+/// Batches are fetched in pieces of about this size.
+const FETCH_BYTES: usize = 1 << 18;
+
+/// All confirmed entries of a ledger, for any number of readers beside the one writer.
+#[derive(Clone)]
+pub(crate) struct EntryReader {
+    store: Arc<dyn Store>,
+    head: Arc<Head>,
+}
+
+/// Told of each entry with its index.
+pub(crate) type Visit<'a> = dyn FnMut(u64, &[u8]) -> io::Result<()> + 'a;
+
+impl EntryReader {
+    pub(crate) fn new(store: Arc<dyn Store>, head: Arc<Head>) -> Self {
+        Self { store, head }
+    }
+
+    /// Number of confirmed entries.
+    pub(crate) fn head(&self) -> u64 {
+        self.head.get()
+    }
+
+    /// Hands the entries `from..to` (cut to what is confirmed) to `visit`, in order.
+    pub(crate) fn visit(&self, from: u64, to: u64, visit: &mut Visit<'_>) -> Result<(), ReadError> {
+        let to = to.min(self.head());
+        let mut next = from;
+        while next < to {
+            let reached = match self.store.find_batch(next)? {
+                Some(number) => self.visit_batches(number, next, to, visit)?,
+                None => self.visit_bundle(next, to, visit)?,
+            };
+            if reached <= next {
+                return Err(ReadError::Damaged { index: next });
+            }
+            next = reached;
+        }
+        Ok(())
+    }
+
+    /// Visits from batch `number` on; returns the index after the last entry visited.
+    fn visit_batches(
+        &self,
+        mut number: u64,
+        from: u64,
+        to: u64,
+        visit: &mut Visit<'_>,
+    ) -> Result<u64, ReadError> {
+        let mut next = from;
+        while next < to {
+            let bytes = self.store.read_batches(number, FETCH_BYTES)?;
+            let mut rest = bytes.as_slice();
+            while next < to && !rest.is_empty() {
+                let record = Record::decode(rest).map_err(|_| ReadError::Damaged { index: next })?;
+                if record.number != number || record.first_index > next {
+                    return Err(ReadError::Damaged { index: next });
+                }
+                next = visit_entries(record.first_index, record.entries(), next, to, visit)?;
+                rest = rest.get(record.length..).unwrap_or_default();
+                number = number.saturating_add(1);
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        // Removed between finding and reading: its bundle is there.
+        if next == from {
+            return self.visit_bundle(from, to, visit);
+        }
+        Ok(next)
+    }
+
+    fn visit_bundle(&self, from: u64, to: u64, visit: &mut Visit<'_>) -> Result<u64, ReadError> {
+        let number = from.checked_div(u64::from(TILE_WIDTH)).unwrap_or(0);
+        let name = TileName::full(Row::Entries, number);
+        let bytes = self
+            .store
+            .read_file(&name.to_string())?
+            .ok_or(ReadError::Damaged { index: from })?;
+        let first = number.saturating_mul(u64::from(TILE_WIDTH));
+        visit_entries(first, Entries::new(&bytes), from, to, visit)
+    }
+}
+
+/// Visits those of `entries`, the first of which has index `first`, that lie in `from..to`.
+fn visit_entries(
+    first: u64,
+    entries: Entries<'_>,
+    from: u64,
+    to: u64,
+    visit: &mut Visit<'_>,
+) -> Result<u64, ReadError> {
+    let mut next = from;
+    let skipped = narrow(from.saturating_sub(first));
+    for entry in entries.skip(skipped) {
+        if next >= to {
+            break;
+        }
+        visit(next, entry)?;
+        next = next.saturating_add(1);
+    }
+    Ok(next)
+}
+
+/// Why entries could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The store refused.
+    #[error("reading entries failed: {0}")]
+    Io(#[from] io::Error),
+    /// What was durable no longer reads as it was written.
+    #[error("the ledger no longer reads as it was written at entry {index}")]
+    Damaged {
+        /// The first entry that could not be read.
+        index: u64,
+    },
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        Self::Io(error.into())
+    }
+}
+
+impl ReadError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "ledger_read_failed",
+            Self::Damaged { .. } => "ledger_corrupt",
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Io(_) => None,
+            Self::Damaged { .. } => Some("stop, keep the directory as evidence, and check the disk"),
+        }
+    }
+}
