@@ -15,7 +15,7 @@ use crate::limits::{JSON_DEPTH_MAX, JSON_MEMBERS_MAX};
 
 /// A document, as far as our reader tells values apart.
 #[derive(Debug, PartialEq)]
-enum Tree {
+pub(crate) enum Tree {
     Text(String),
     Unsigned(u64),
     Bool(bool),
@@ -26,10 +26,14 @@ enum Tree {
 
 /// Remembers the fault while `serde` carries only its own error type upwards.
 #[derive(Default)]
-struct Guard(Cell<Option<Fault>>);
+pub(crate) struct Guard(Cell<Option<Fault>>);
 
 impl Guard {
-    fn stop<E: de::Error>(&self, fault: Fault) -> E {
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.0.get()
+    }
+
+    pub(crate) fn stop<E: de::Error>(&self, fault: Fault) -> E {
         self.0.set(Some(fault));
         E::custom("refused")
     }
@@ -51,12 +55,17 @@ fn read(json: &[u8]) -> Result<Tree, Fault> {
 }
 
 #[derive(Clone, Copy)]
-struct Any<'g> {
+pub(crate) struct Any<'g> {
     guard: &'g Guard,
     depth: usize,
 }
 
-impl Any<'_> {
+impl<'g> Any<'g> {
+    /// A value inside the document's own object.
+    pub(crate) fn inside(guard: &'g Guard) -> Self {
+        Self { guard, depth: 1 }
+    }
+
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         let depth = self.depth + 1;
         if depth > JSON_DEPTH_MAX {
@@ -168,7 +177,7 @@ fn agree(json: &[u8]) -> Result<(), TestCaseError> {
 }
 
 /// Pieces that documents are made of, good and bad.
-const PIECES: &[&str] = &[
+pub(crate) const PIECES: &[&str] = &[
     "{",
     "}",
     "[",

@@ -82,6 +82,8 @@ mod jwks;
 mod jws;
 mod key;
 pub mod limits;
+#[cfg(test)]
+mod parts_oracle;
 mod principal;
 mod public_key;
 mod reason;
