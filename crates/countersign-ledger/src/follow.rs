@@ -7,6 +7,7 @@
 
 mod source;
 
+use std::borrow::Borrow;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -128,6 +129,20 @@ impl Follower {
             && task.look().await.is_continue()
         {
             tokio::spawn(task.run());
+        }
+        follower
+    }
+
+    /// Follows in a background task from the start on; until it has caught up nothing can be told.
+    #[cfg(feature = "remote")]
+    pub(crate) fn start_feed(feed: impl Feed, clock: Clock, options: FollowOptions) -> Self {
+        let (follower, task) = Self::prepare(feed, clock, options);
+        if let Some(mut task) = task {
+            tokio::spawn(async move {
+                if task.look().await.is_continue() {
+                    task.run().await;
+                }
+            });
         }
         follower
     }
@@ -285,11 +300,11 @@ impl Intake {
     }
 
     /// Takes in the next entries, in their order.
-    pub(crate) fn take<'a>(&mut self, entries: impl IntoIterator<Item = &'a Entry>) {
+    pub(crate) fn take(&mut self, entries: impl IntoIterator<Item = impl Borrow<Entry>>) {
         let now = (self.shared.clock)();
         let mut applied = self.applied();
         for entry in entries {
-            if let Entry::Issuance(issuance) = entry {
+            if let Entry::Issuance(issuance) = entry.borrow() {
                 let token = Token {
                     fingerprint: &issuance.fingerprint,
                     kind: issuance.kind,

@@ -36,7 +36,7 @@ impl std::fmt::Debug for SignedFreshness {
 
 /// Everything that signs a checkpoint.
 pub(crate) struct CheckpointSigner {
-    signer: NoteSigner,
+    signer: Arc<NoteSigner>,
     freshness: Option<SignedFreshness>,
     /// The time signed last: a clock that is set back does not take a statement back.
     time: u64,
@@ -46,7 +46,7 @@ pub(crate) struct CheckpointSigner {
 impl CheckpointSigner {
     pub(crate) fn new(signer: NoteSigner, freshness: Option<SignedFreshness>) -> Self {
         Self {
-            signer,
+            signer: Arc::new(signer),
             freshness,
             time: 0,
             signed: None,
@@ -54,7 +54,7 @@ impl CheckpointSigner {
     }
 
     /// The signer of the ledger's own line.
-    pub(crate) fn note_signer(&self) -> &NoteSigner {
+    pub(crate) fn note_signer(&self) -> &Arc<NoteSigner> {
         &self.signer
     }
 

@@ -1,6 +1,8 @@
 //! The ledger over HTTP, exactly as C2SP tlog-tiles serves a log, plus `/checkpoint.witnessed`,
 //! `/key` and `/freshness-key`.
 
+mod follow;
+
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -21,8 +23,8 @@ const A_MINUTE: HeaderValue = HeaderValue::from_static("public, max-age=60, immu
 const A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
 /// `/checkpoint`, `/checkpoint.witnessed` (the latest with cosignatures of witnesses), `/tile/<L>/<N>[.p/<W>]`, `/tile/entries/<N>[.p/<W>]`, `/key` (the vkey) and `/freshness-key`
-/// (the vkey of the freshness lines). To be mounted below the
-/// ledger's prefix. Anything that is not the one spelling of a published file is 404.
+/// (the vkey of the freshness lines); `/head` and `/follow` as `docs/follow.md` says. To be mounted below the ledger's
+/// prefix. Anything that is not the one spelling of a published file is 404.
 pub fn router(ledger: Ledger) -> Router {
     Router::new()
         .route("/checkpoint", get(checkpoint))
@@ -30,7 +32,8 @@ pub fn router(ledger: Ledger) -> Router {
         .route("/key", get(key))
         .route("/freshness-key", get(freshness_key))
         .route("/tile/{*rest}", get(tile))
-        .with_state(ledger)
+        .with_state(ledger.clone())
+        .merge(follow::router(ledger))
 }
 
 async fn checkpoint(State(ledger): State<Ledger>) -> Response {

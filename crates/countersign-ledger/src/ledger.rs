@@ -57,6 +57,8 @@ struct Shared {
     store: Arc<dyn Store>,
     origin: String,
     verifier_key: String,
+    #[cfg(feature = "http")]
+    signer: Arc<NoteSigner>,
     freshness_key: Option<String>,
     /// Of durable entries, for the publisher.
     news: News,
@@ -129,6 +131,8 @@ impl Ledger {
             store: store.clone(),
             origin: options.origin.clone(),
             verifier_key: publisher.signer().note_signer().verifier_key(),
+            #[cfg(feature = "http")]
+            signer: publisher.signer().note_signer().clone(),
             freshness_key: options
                 .freshness
                 .as_ref()
@@ -206,6 +210,27 @@ impl Ledger {
             Ok(())
         })?;
         unreadable.map_or(Ok(entries), |index| Err(ReadError::Damaged { index }))
+    }
+
+    /// Up to `max` durable entries from index `from` on, as a tlog-tiles bundle holds them, and the index after the
+    /// last. Blocks on the disk.
+    #[cfg(feature = "http")]
+    pub(crate) fn bundle(&self, from: u64, max: u64) -> Result<(u64, Vec<u8>), ReadError> {
+        let mut bundle = Vec::new();
+        let mut end = from;
+        let to = from.saturating_add(max);
+        self.inner.shared.entries.visit(from, to, &mut |index, entry| {
+            crate::record::push_entry(&mut bundle, entry);
+            end = index.saturating_add(1);
+            Ok(())
+        })?;
+        Ok((end, bundle))
+    }
+
+    /// The key that signs for this ledger. For heads of durable entries only.
+    #[cfg(feature = "http")]
+    pub(crate) fn signer(&self) -> &NoteSigner {
+        &self.inner.shared.signer
     }
 
     /// The latest signed checkpoint, a signed note. Its tree is completely published.

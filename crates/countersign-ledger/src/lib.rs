@@ -81,12 +81,17 @@ mod bytes;
 pub mod checkpoint;
 pub mod cosignature;
 mod disk;
+mod edge;
 mod entries;
 pub mod entry;
 pub mod follow;
+pub mod frame;
 mod freshness;
+pub mod head;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
+mod hub;
 mod issued;
 mod journal;
 mod keeper;
@@ -101,6 +106,9 @@ mod publish;
 mod queue;
 pub mod record;
 mod recover;
+#[cfg(feature = "remote")]
+pub mod remote;
+pub mod replica;
 mod resume;
 mod rules;
 mod segment;

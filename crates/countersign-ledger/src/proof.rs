@@ -65,6 +65,26 @@ fn path_to(tiles: &dyn Tiles, size: u64, index: u64, width: u64) -> Result<Vec<H
     Ok(path)
 }
 
+/// The roots of the perfect subtrees that the tree of `size` leaves is made of, left to right.
+#[cfg(feature = "http")]
+pub(crate) fn peaks(tiles: &dyn Tiles, size: u64) -> Result<Vec<Hash>, ProofError> {
+    let mut hashes = Hashes {
+        tiles,
+        size,
+        read: BTreeMap::new(),
+    };
+    let mut peaks = Vec::new();
+    let mut low = 0u64;
+    for bit in (0..u64::BITS).rev() {
+        let count = size & 1u64.checked_shl(bit).unwrap_or(0);
+        if count > 0 {
+            peaks.push(hashes.range(low, count)?);
+            low = low.saturating_add(count);
+        }
+    }
+    Ok(peaks)
+}
+
 /// The proof that the tree of `old` leaves is a prefix of the tree of `new` leaves.
 pub fn consistency(tiles: &dyn Tiles, old: u64, new: u64) -> Result<Vec<Hash>, ProofError> {
     if old > new {

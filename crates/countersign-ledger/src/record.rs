@@ -231,12 +231,12 @@ pub struct Entries<'a> {
 
 impl<'a> Entries<'a> {
     /// The entries of a bundle, or of the body of a batch; ends at the first that is not whole.
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// What is left of the bytes.
-    pub(crate) fn rest(&self) -> &'a [u8] {
+    pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 }
@@ -251,6 +251,21 @@ impl<'a> Iterator for Entries<'a> {
         self.rest = input;
         Some(entry)
     }
+}
+
+/// The first `count` entries of a bundle; all of it when there are fewer.
+#[cfg(feature = "remote")]
+pub(crate) fn prefix(bundle: &[u8], count: u16) -> &[u8] {
+    let mut entries = Entries::new(bundle);
+    let taken = entries.by_ref().take(usize::from(count)).count();
+    let rest = if taken == usize::from(count) {
+        entries.rest.len()
+    } else {
+        0
+    };
+    bundle
+        .get(..bundle.len().saturating_sub(rest))
+        .unwrap_or_default()
 }
 
 /// Whether a valid record of a batch numbered `number` or later starts anywhere in `bytes`.

@@ -33,6 +33,9 @@ pub enum SourceError {
     /// What it says does not follow from its signatures. It is asked again; until then nothing of it is believed.
     #[error("the ledger's answer does not verify")]
     Unverified,
+    /// It signs heads and publishes no checkpoints, so that nobody else can see what it shows here.
+    #[error("the ledger does not publish what it shows its followers")]
+    Unpublished,
     /// It has fewer entries than it had before.
     #[error("the ledger shrank: this is not the history followed so far")]
     RolledBack,
@@ -51,6 +54,7 @@ impl SourceError {
             Self::Stopped => "ledger_stopped",
             Self::Unavailable => "ledger_unavailable",
             Self::Unverified => "ledger_unverified",
+            Self::Unpublished => "ledger_unpublished",
             Self::RolledBack => "ledger_rolled_back",
             Self::Forked => "ledger_forked",
             Self::Unreadable => "ledger_entry_unreadable",
@@ -67,6 +71,7 @@ impl SourceError {
                 Some("compare the verifier key, then ask who stands between this gate and the ledger")
             }
             Self::Unreadable => Some("update this program to the ledger's release"),
+            Self::Unpublished => Some("look at the ledger's log: its disk may be full"),
             Self::Stopped | Self::Unavailable => None,
         }
     }
@@ -75,7 +80,7 @@ impl SourceError {
     pub(super) fn is_final(self) -> bool {
         match self {
             Self::Stopped | Self::RolledBack | Self::Forked | Self::Unreadable => true,
-            Self::Unavailable | Self::Unverified => false,
+            Self::Unavailable | Self::Unverified | Self::Unpublished => false,
         }
     }
 }

@@ -18,6 +18,8 @@ mod freshness;
 mod http;
 mod lifecycle;
 mod model;
+#[cfg(all(feature = "http", feature = "remote"))]
+mod remote;
 mod resume;
 mod split_view;
 mod support;
