@@ -130,6 +130,7 @@ fn prove(place: &Place, fingerprint: &str, printer: Printer) -> Result<Exit, Fai
         index,
         path,
         checkpoint: note,
+        extra: None,
     };
     proof.verify(&entry, &place.verifier()?).map_err(failed)?;
     if printer.json() {
