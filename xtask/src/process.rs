@@ -121,6 +121,18 @@ impl Server {
         bail!("{} {ended} (port {port}): {}", self.name, words.trim());
     }
 
+    /// Asks it to stop; an error with its last words unless it ends well.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        asked.with_context(|| format!("cannot stop {}", self.name))?;
+        let status = wait_for(START_MAX, || self.child.try_wait().ok().flatten());
+        if status.is_some_and(|status| status.success()) {
+            return Ok(());
+        }
+        let words = std::fs::read_to_string(&self.log).unwrap_or_default();
+        bail!("{} ended with {status:?}: {}", self.name, words.trim());
+    }
+
     /// Asks it to stop, then insists.
     fn stop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use crate::process::cargo;
 use crate::run::{Log, Run};
 use crate::tidy::manifests;
-use crate::{Usage, deny, first_run, fuzz, install, peers, tidy, workspace};
+use crate::{Usage, deny, first_run, foreign, fuzz, install, peers, tidy, workspace};
 
 /// The order in which everything runs: what is quick and tells most comes first.
 const AREAS: &[(&str, Area)] = &[
@@ -16,6 +16,7 @@ const AREAS: &[(&str, Area)] = &[
     ("deny", |run, _| deny::run(run)),
     ("fuzz", |run, _| fuzz::run(run)),
     ("peers", |run, _| peers::run(run)),
+    ("foreign", |run, _| foreign::run(run)),
     ("first-run", |run, _| first_run::run(run)),
     ("model", |run, _| model(run)),
     ("crash", crash),

@@ -1,0 +1,153 @@
+//! torchwood's litewitness: cosigns what grows, refuses what does not.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+
+use super::Site;
+use super::log::Log;
+use super::server::fresh_folder;
+use super::tools::Tools;
+use crate::process::{Server, command, free_port, wait_for, write};
+use crate::run::Log as StepLog;
+
+pub(super) fn drill(tools: &Tools, site: &Site, log: &StepLog) -> Result<String> {
+    let folder = fresh_folder("witness")?;
+    let mut witness = Witness::start(tools, site, &folder)?;
+    witness.introduce(log)?;
+    // The log as it was, with all the tiles that it needed then.
+    let before = folder.join("before");
+    let mut copy = command("cp");
+    copy.arg("-a").arg(site.log.folder()).arg(&before);
+    log.run(&mut copy)?;
+    std::fs::copy(&site.older, before.join("checkpoint")).context("there is no older checkpoint")?;
+    let before = Log::in_folder(&before);
+
+    witness.cosigns("the first checkpoint", &before)?;
+    let cosignature = witness.cosigns("the one that grew", &site.log)?;
+    witness.refuses("a fork of the same size", &site.fork, &[], "status 422")?;
+    witness.refuses("an older checkpoint", &before, &[], "status 400")?;
+    witness.refuses(
+        "an older one as if it were new",
+        &before,
+        &["-old", "0"],
+        "status 409",
+    )?;
+    witness.restart()?;
+    witness.refuses("a fork after a restart", &site.fork, &[], "status 422")?;
+    policy(tools, site, &folder, &witness.vkey, &cosignature)
+}
+
+/// A litewitness that runs.
+struct Witness<'a> {
+    tools: &'a Tools,
+    key: &'a Path,
+    folder: &'a Path,
+    port: u16,
+    vkey: String,
+    server: Option<Server>,
+}
+
+impl<'a> Witness<'a> {
+    fn start(tools: &'a Tools, site: &'a Site, folder: &'a Path) -> Result<Self> {
+        let mut witness = Self {
+            tools,
+            key: &site.log.key,
+            folder,
+            port: free_port()?,
+            vkey: String::new(),
+            server: None,
+        };
+        witness.restart()?;
+        let printed = wait_for(Duration::from_secs(5), || {
+            let text = std::fs::read_to_string(folder.join("witness.out")).ok()?;
+            text.ends_with('\n').then_some(text)
+        });
+        let printed = printed.context("the witness does not print its key")?;
+        printed.trim().clone_into(&mut witness.vkey);
+        Ok(witness)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.join("witness.db")
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        self.server = None;
+        let mut start = self.tools.foreign(300, "witness");
+        start.arg("-litewitness").arg(self.tools.litewitness());
+        start.arg("-db").arg(self.database());
+        start.args(["-listen", &format!("127.0.0.1:{}", self.port)]);
+        let mut server = Server::start("witness", start, self.folder)?;
+        server.wait_for_port(self.port)?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Tells it of the log.
+    fn introduce(&self, log: &StepLog) -> Result<()> {
+        let mut introduce = self.tools.foreign(60, "witness-db");
+        introduce.arg("-db").arg(self.database());
+        log.run(introduce.arg("-key").arg(self.key))
+    }
+
+    fn submit(&self, log: &Log, more: &[&str]) -> Result<Result<String, String>> {
+        let mut submit = self.tools.foreign(60, "submit");
+        submit.args(["-log", &log.at, "-key"]).arg(self.key);
+        submit.args(["-witness", &format!("http://127.0.0.1:{}", self.port)]);
+        submit.args(["-witness-key", &self.vkey]);
+        let output = submit.args(more).output().context("cannot submit")?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        })
+    }
+
+    /// The cosignature: torchwood has verified it.
+    fn cosigns(&self, name: &str, log: &Log) -> Result<String> {
+        self.submit(log, &[])?
+            .map_err(|words| anyhow!("{name} is refused: {words}"))
+    }
+
+    fn refuses(&self, name: &str, log: &Log, more: &[&str], status: &str) -> Result<()> {
+        let words = self.submit(log, more)?.err().unwrap_or_default();
+        ensure!(
+            words.contains(status),
+            "{name}: expected {status}, found {words:?}"
+        );
+        Ok(())
+    }
+}
+
+/// A policy with a quorum: the cosigned checkpoint satisfies it, the bare one does not.
+fn policy(tools: &Tools, site: &Site, folder: &Path, vkey: &str, cosignature: &str) -> Result<String> {
+    let policy = folder.join("policy");
+    write(
+        &policy,
+        &format!(
+            "log {}\nwitness lite {vkey}\ngroup all-of-them all lite\nquorum all-of-them\n",
+            site.log.vkey()?
+        ),
+    )?;
+    let cosigned = folder.join("cosigned");
+    std::fs::create_dir_all(&cosigned).context("cannot create a folder")?;
+    let note = std::fs::read_to_string(site.log.folder().join("checkpoint")).context("no checkpoint")?;
+    let satisfied = |note: &str| -> Result<bool> {
+        write(&cosigned.join("checkpoint"), note)?;
+        let mut check = tools.foreign(60, "policy");
+        check.arg("-log").arg(&cosigned).arg("-key").arg(&site.log.key);
+        Ok(check.arg("-policy").arg(&policy).output()?.status.success())
+    };
+    ensure!(
+        satisfied(&format!("{note}{cosignature}"))?,
+        "the cosigned checkpoint does not satisfy the policy"
+    );
+    ensure!(
+        !satisfied(&note)?,
+        "the bare checkpoint satisfies a policy with a quorum"
+    );
+    Ok("422 for a fork, 400 and 409 for a rollback, over a restart".to_owned())
+}
