@@ -68,7 +68,7 @@ mod tests {
         for length in 0..=letters.len() {
             same(&letters[..length]);
         }
-        let mut text = letters[..131].as_bytes().to_vec();
+        let mut text = letters.as_bytes()[..131].to_vec();
         for at in 0..text.len() {
             for byte in 0..=u8::MAX {
                 let letter = std::mem::replace(&mut text[at], byte);

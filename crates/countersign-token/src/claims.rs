@@ -143,9 +143,14 @@ pub(crate) struct ClaimParts {
 }
 
 /// Reads claims and adds what is wrong with them to `faults`. `None` if they are not strict JSON.
-pub(crate) fn read(document: &str, keeper: &mut Keeper, faults: &mut Vec<Refusal>) -> Option<ClaimParts> {
+pub(crate) fn read(
+    text: &str,
+    place: Span,
+    keeper: &mut Keeper,
+    faults: &mut Vec<Refusal>,
+) -> Option<ClaimParts> {
     let mut parts = ClaimParts::default();
-    let fault = match parts.read(document, keeper, faults) {
+    let fault = match parts.read(Reader::within(text, place), keeper, faults) {
         Ok(()) => {
             parts.check_times(faults);
             return Some(parts);
@@ -185,43 +190,57 @@ enum Claim {
     EmailVerified,
 }
 
-/// Writes the registered names once, as a list and as a `match`, which finds one faster than a walk over the list.
+/// Writes the registered names once, as a list and as a `match`; in bytes, because a text is compared with one name
+/// after the other, and bytes are told apart letter by letter.
 macro_rules! claims {
     ($($name:literal $claim:ident,)*) => {
-        const NAMES: &[&str] = &[$($name,)*];
+        const NAMES: &[&str] = &[$(ascii($name),)*];
 
         impl Claim {
-            fn of(name: &str) -> Option<(&'static str, Self)> {
-                match name {
-                    $($name => Some(($name, Self::$claim)),)*
+            fn of(name: &str) -> Option<Self> {
+                match name.as_bytes() {
+                    $($name => Some(Self::$claim),)*
                     _ => None,
+                }
+            }
+
+            const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$claim => ascii($name),)*
                 }
             }
         }
     };
 }
 
+const fn ascii(name: &[u8]) -> &str {
+    match str::from_utf8(name) {
+        Ok(name) => name,
+        Err(_) => "",
+    }
+}
+
 claims! {
-    "iss" Issuer,
-    "sub" Subject,
-    "aud" Audience,
-    "exp" ExpiresAt,
-    "nbf" NotBefore,
-    "iat" IssuedAt,
-    "jti" TokenId,
-    "client_id" ClientId,
-    "azp" AuthorizedParty,
-    "appid" ApplicationId,
-    "sid" SessionId,
-    "tid" Tenant,
-    "email" Email,
-    "scope" Scope,
-    "scp" Scopes,
-    "act" Actor,
-    "cnf" Confirmation,
-    "oid" ObjectId,
-    "xms_edov" EmailDomainVerified,
-    "email_verified" EmailVerified,
+    b"iss" Issuer,
+    b"sub" Subject,
+    b"aud" Audience,
+    b"exp" ExpiresAt,
+    b"nbf" NotBefore,
+    b"iat" IssuedAt,
+    b"jti" TokenId,
+    b"client_id" ClientId,
+    b"azp" AuthorizedParty,
+    b"appid" ApplicationId,
+    b"sid" SessionId,
+    b"tid" Tenant,
+    b"email" Email,
+    b"scope" Scope,
+    b"scp" Scopes,
+    b"act" Actor,
+    b"cnf" Confirmation,
+    b"oid" ObjectId,
+    b"xms_edov" EmailDomainVerified,
+    b"email_verified" EmailVerified,
 }
 
 /// Whether `name`, which is not registered, is `TID` or the like: a lax reader further on would take it for `tid`.
@@ -232,11 +251,15 @@ fn is_case_variant(name: &str) -> bool {
 }
 
 impl ClaimParts {
-    fn read(&mut self, document: &str, keeper: &mut Keeper, faults: &mut Vec<Refusal>) -> Result<(), Fault> {
-        let mut reader = Reader::new(document);
+    fn read(
+        &mut self,
+        mut reader: Reader<'_>,
+        keeper: &mut Keeper,
+        faults: &mut Vec<Refusal>,
+    ) -> Result<(), Fault> {
         reader.object(|reader, name| {
             let name = name.unescaped();
-            let Some((registered, claim)) = Claim::of(&name) else {
+            let Some(claim) = Claim::of(&name) else {
                 if is_case_variant(&name) {
                     return Err(Fault::CaseVariant);
                 }
@@ -245,7 +268,7 @@ impl ClaimParts {
             if !self.take(claim, reader.member_value()?, keeper) {
                 faults.push(Refusal {
                     reason: Reason::ClaimInvalid,
-                    detail: Detail::Member(registered),
+                    detail: Detail::Member(claim.name()),
                 });
             }
             Ok(())
@@ -397,7 +420,12 @@ mod tests {
 
     fn faults(json: &str) -> (Option<ClaimParts>, Option<Reason>) {
         let mut faults = Vec::new();
-        let claims = read(json, &mut Keeper::default(), &mut faults);
+        let claims = read(
+            json,
+            Span::new(0, json.len()),
+            &mut Keeper::default(),
+            &mut faults,
+        );
         (claims, faults.iter().map(|f| f.reason).min())
     }
 
@@ -479,7 +507,7 @@ mod tests {
             "azp":"c","$serde_json::private::RawValue":"1","$serde_json::private::Number":"1"}"#;
         let mut keeper = Keeper::behind(json);
         let mut faults = Vec::new();
-        let parts = read(json, &mut keeper, &mut faults).unwrap();
+        let parts = read(json, Span::new(0, json.len()), &mut keeper, &mut faults).unwrap();
         assert!(faults.is_empty());
         let text = json.to_owned() + keeper.addition();
         let claims = Claims::new(&text, &parts);

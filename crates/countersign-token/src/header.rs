@@ -50,9 +50,14 @@ pub(crate) struct HeaderParts {
 }
 
 /// Reads a header and adds what is wrong with it to `faults`. `None` if it is not strict JSON.
-pub(crate) fn read(document: &str, keeper: &mut Keeper, faults: &mut Vec<Refusal>) -> Option<HeaderParts> {
+pub(crate) fn read(
+    text: &str,
+    place: Span,
+    keeper: &mut Keeper,
+    faults: &mut Vec<Refusal>,
+) -> Option<HeaderParts> {
     let mut parts = HeaderParts::default();
-    let fault = match parts.read(document, keeper, faults) {
+    let fault = match parts.read(Reader::within(text, place), keeper, faults) {
         Ok(()) => return Some(parts),
         Err(fault) => fault,
     };
@@ -77,7 +82,7 @@ impl OwnHeader {
         // What is not UTF-8 is no JSON either, and neither is an empty text.
         let mut text = String::from_utf8(json).unwrap_or_default();
         let mut keeper = Keeper::behind(&text);
-        let parts = read(&text, &mut keeper, &mut faults);
+        let parts = read(&text, Span::new(0, text.len()), &mut keeper, &mut faults);
         if let Some(refusal) = faults.into_iter().min_by_key(|fault| fault.reason) {
             return Err(refusal);
         }
@@ -145,8 +150,12 @@ impl HeaderParts {
         }
     }
 
-    fn read(&mut self, document: &str, keeper: &mut Keeper, faults: &mut Vec<Refusal>) -> Result<(), Fault> {
-        let mut reader = Reader::new(document);
+    fn read(
+        &mut self,
+        mut reader: Reader<'_>,
+        keeper: &mut Keeper,
+        faults: &mut Vec<Refusal>,
+    ) -> Result<(), Fault> {
         let mut has_algorithm = false;
         reader.object(|reader, name| {
             let name = name.unescaped();
@@ -227,7 +236,12 @@ mod tests {
 
     fn check(json: &str, expected: Option<Reason>) {
         let mut faults = Vec::new();
-        let header = read(json, &mut Keeper::default(), &mut faults);
+        let header = read(
+            json,
+            Span::new(0, json.len()),
+            &mut Keeper::default(),
+            &mut faults,
+        );
         assert_eq!(faults.iter().map(|f| f.reason).min(), expected, "{json:.120}");
         assert!(header.is_some() || expected.is_some());
     }

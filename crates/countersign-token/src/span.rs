@@ -3,13 +3,15 @@
 use crate::json::Text;
 
 /// From one byte up to another. A token has at most 16 KiB, so the places are small.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     begin: u32,
     end: u32,
 }
 
 impl Span {
+    pub(crate) const EMPTY: Self = Self { begin: 0, end: 0 };
+
     pub(crate) fn new(begin: usize, end: usize) -> Self {
         // What does not fit stands nowhere: it would be read as an empty text.
         let small = |place| u32::try_from(place).unwrap_or(u32::MAX);
@@ -26,6 +28,18 @@ impl Span {
 
     pub(crate) fn of_mut(self, text: &mut str) -> Option<&mut str> {
         text.get_mut(self.begin as usize..self.end as usize)
+    }
+
+    pub(crate) fn length(self) -> usize {
+        self.end.saturating_sub(self.begin) as usize
+    }
+
+    pub(crate) fn begin(self) -> usize {
+        self.begin as usize
+    }
+
+    pub(crate) fn end(self) -> usize {
+        self.end as usize
     }
 
     /// Its last bytes.
@@ -65,25 +79,18 @@ impl Spans {
 /// written with escapes, is added behind.
 #[derive(Debug, Default)]
 pub(crate) struct Keeper {
-    /// Where the document begins in the text.
-    document: usize,
     /// Where the text ends and the addition begins.
     end: usize,
     addition: String,
 }
 
 impl Keeper {
-    /// Adds behind `text`, whose first document is read first.
+    /// Adds behind `text`.
     pub(crate) fn behind(text: &str) -> Self {
         Self {
             end: text.len(),
             ..Self::default()
         }
-    }
-
-    /// What is kept from now on stands in this document.
-    pub(crate) fn enter(&mut self, document: Span) {
-        self.document = document.begin as usize;
     }
 
     /// What belongs behind the text.
@@ -92,13 +99,7 @@ impl Keeper {
     }
 
     pub(crate) fn keep(&mut self, text: Text<'_>) -> Span {
-        match text.place() {
-            Some((begin, end)) => Span::new(
-                self.document.saturating_add(begin),
-                self.document.saturating_add(end),
-            ),
-            None => self.add(&text.unescaped()),
-        }
+        text.place().unwrap_or_else(|| self.add(&text.unescaped()))
     }
 
     pub(crate) fn add(&mut self, text: &str) -> Span {

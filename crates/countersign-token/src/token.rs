@@ -5,6 +5,7 @@ use std::string::FromUtf8Error;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Digest, SHA256, digest};
+use memchr::memchr_iter;
 
 use crate::base64url;
 use crate::claims::{self, ClaimParts, Claims};
@@ -189,15 +190,15 @@ impl<'a> Frame<'a> {
             return limit(Reason::TokenTooLarge, "bytes", text.len(), TOKEN_BYTES_MAX);
         }
         let wrong = Refusal::new(Reason::SegmentCountWrong, "not three non-empty segments");
-        // From the right, so that the signing input is one piece.
-        let Some((signing_input, signature)) = text.rsplit_once('.') else {
+        let mut dots = memchr_iter(b'.', text.as_bytes());
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(wrong);
         };
-        let Some((header, claims)) = signing_input.split_once('.') else {
-            return Err(wrong);
-        };
+        let piece = |begin, end| Span::new(begin, end).of(text);
+        let header = piece(0, first);
+        let claims = piece(first.saturating_add(1), second);
         // An unsigned token has an empty signature; that is judged by its algorithm.
-        if header.is_empty() || claims.is_empty() || claims.contains('.') {
+        if header.is_empty() || claims.is_empty() {
             return Err(wrong);
         }
         if header.len() > HEADER_BYTES_MAX {
@@ -205,10 +206,10 @@ impl<'a> Frame<'a> {
         }
         Ok(Self {
             bytes: text.len(),
-            signing_input,
+            signing_input: piece(0, second),
             header,
             claims,
-            signature,
+            signature: piece(second.saturating_add(1), text.len()),
         })
     }
 }
@@ -251,17 +252,13 @@ impl Reading {
             return reading;
         }
         let mut keeper = Keeper::behind(&reading.text);
-        reading.header = header.and_then(|header| {
-            keeper.enter(header);
-            header::read(header.of(&reading.text), &mut keeper, &mut reading.faults)
-        });
+        reading.header =
+            header.and_then(|header| header::read(&reading.text, header, &mut keeper, &mut reading.faults));
         if stop(&reading) {
             return reading;
         }
-        reading.claims = claims.and_then(|claims| {
-            keeper.enter(claims);
-            claims::read(claims.of(&reading.text), &mut keeper, &mut reading.faults)
-        });
+        reading.claims =
+            claims.and_then(|claims| claims::read(&reading.text, claims, &mut keeper, &mut reading.faults));
         reading.text.push_str(keeper.addition());
         if let Some(header) = &reading.header {
             header.fold_token_type(&mut reading.text);
