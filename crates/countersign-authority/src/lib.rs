@@ -74,7 +74,7 @@ pub use durable::FileError;
 pub use grant::{Grant, SubjectClaims};
 pub use issue::{IssueError, IssuedToken};
 pub use keyring::KeyringError;
-pub use ledger_key::ledger_seed;
+pub use ledger_key::{ledger_seed, witness_seed};
 pub use open::{OpenError, OpenOptions};
 pub use private_key::KeyError;
 pub use publish::{KeySummary, PublishError};
