@@ -16,6 +16,8 @@ const ML_DSA_LABEL: &[u8; 12] = b"subtree/v1\n\0";
 const ML_DSA_SIGNATURE_BYTES: usize = 2_420;
 /// What the ledger's second seed is derived for.
 const FRESHNESS_INFO: &[u8] = b"countersign/ledger/freshness/ed25519-seed/v1";
+const WITNESS_ED25519_INFO: &[u8] = b"countersign/witness/ed25519-seed/v1";
+const WITNESS_ML_DSA_INFO: &[u8] = b"countersign/witness/ml-dsa-44-seed/v1";
 /// Clocks of honest machines differ by less.
 pub const AHEAD_MAX: u64 = 60;
 
@@ -54,13 +56,15 @@ impl Cosigner {
     /// The ledger's own cosigner, for its freshness lines: named after the origin, with a second Ed25519 key that is
     /// derived (HKDF) from the seed of the first.
     pub fn freshness(origin: &str, ledger_seed: &[u8; 32]) -> Result<Self, KeyError> {
-        let mut seed = Zeroizing::new([0; 32]);
-        Salt::new(HKDF_SHA256, &[])
-            .extract(ledger_seed)
-            .expand(&[FRESHNESS_INFO], HKDF_SHA256)
-            .and_then(|okm| okm.fill(seed.as_mut_slice()))
-            .map_err(|_| KeyError::SeedRejected)?;
-        Self::ed25519(origin, &seed)
+        Self::ed25519(origin, &*derived(ledger_seed, FRESHNESS_INFO)?)
+    }
+
+    /// Both cosigners of a witness, from one seed: Ed25519, which every client takes, and ML-DSA-44.
+    pub fn witness(name: &str, seed: &[u8; 32]) -> Result<Vec<Self>, KeyError> {
+        Ok(vec![
+            Self::ed25519(name, &*derived(seed, WITNESS_ED25519_INFO)?)?,
+            Self::ml_dsa_44(name, &*derived(seed, WITNESS_ML_DSA_INFO)?)?,
+        ])
     }
 
     /// The cosigner's name.
@@ -105,6 +109,17 @@ impl std::fmt::Debug for Cosigner {
             .field("verifier", &self.verifier.to_string())
             .finish_non_exhaustive()
     }
+}
+
+/// A seed for one purpose, from which neither the first nor another can be found.
+fn derived(seed: &[u8; 32], info: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+    let mut derived = Zeroizing::new([0; 32]);
+    Salt::new(HKDF_SHA256, &[])
+        .extract(seed)
+        .expand(&[info], HKDF_SHA256)
+        .and_then(|okm| okm.fill(derived.as_mut_slice()))
+        .map_err(|_| KeyError::SeedRejected)?;
+    Ok(derived)
 }
 
 /// What an Ed25519 cosignature covers.

@@ -38,8 +38,8 @@ impl fmt::Display for Name {
     }
 }
 
-/// Which checkpoints to believe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which checkpoints to believe. The default is a policy without logs, which believes none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     logs: Vec<Log>,
     /// In the order of their definition: a group refers to what stands before it.
@@ -48,9 +48,10 @@ pub struct Policy {
 }
 
 /// Who must have witnessed a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Quorum {
     /// `quorum none`.
+    #[default]
     Nobody,
     /// The party of this index.
     Party(usize),
@@ -211,6 +212,15 @@ impl Policy {
             self.logs.push(Log { verifier, url: None });
         }
         self
+    }
+
+    /// The same policy, content with the ledger's own signature; cosignatures that are there must still verify.
+    #[must_use]
+    pub fn without_quorum(&self) -> Self {
+        Self {
+            quorum: Quorum::Nobody,
+            ..self.clone()
+        }
     }
 
     /// The policy's ledgers without its witnesses: what a witness itself goes by.

@@ -112,7 +112,9 @@ impl Submitter {
                 lines: Vec::new(),
             })
         });
+        let known = options.policy.witnesses();
         let rounds = Rounds {
+            known: known.map(|witness| witness.verifier.clone()).collect(),
             targets: witnesses.collect(),
             ledger,
             transport: Arc::new(transport),
@@ -150,6 +152,8 @@ struct Target {
 
 struct Rounds<T> {
     targets: Vec<Target>,
+    /// Every key of the policy: a witness may answer with a second one, such as ML-DSA beside Ed25519.
+    known: Arc<[Verifier]>,
     ledger: Ledger,
     transport: Arc<T>,
     status: Arc<Mutex<BTreeMap<String, SubmitterStatus>>>,
@@ -187,6 +191,7 @@ impl<T: Transport> Rounds<T> {
         for (index, target) in self.targets.iter().cloned().enumerate() {
             let ask = Ask {
                 target,
+                known: self.known.clone(),
                 ledger: self.ledger.clone(),
                 transport: self.transport.clone(),
                 note: note.clone(),
@@ -267,6 +272,7 @@ fn report(witness: &str, status: &SubmitterStatus) {
 /// One checkpoint for one witness.
 struct Ask<T> {
     target: Target,
+    known: Arc<[Verifier]>,
     ledger: Ledger,
     transport: Arc<T>,
     note: Arc<[u8]>,
@@ -322,7 +328,7 @@ impl<T: Transport> Ask<T> {
         asked.await.map_err(|error| error.to_string())
     }
 
-    /// Keeps the lines of the witness's known key; lines of others are ignored.
+    /// Keeps the lines of known keys, among which must be the witness's own; lines of others are ignored.
     fn cosigned(&self, old: u64, body: &[u8]) -> Outcome {
         let Some(lines) = std::str::from_utf8(body)
             .ok()
@@ -336,16 +342,18 @@ impl<T: Transport> Ask<T> {
             return self.failed(old, "an answer that is no signature line");
         };
         match note.verify(&self.target.verifier) {
-            Ok(Some(_)) => Outcome {
-                size: self.size,
-                lines: note
-                    .lines_of(&self.target.verifier)
-                    .map(|line| line.as_str().to_owned())
-                    .collect(),
-                status: SubmitterStatus::Cosigned { size: self.size },
-            },
-            Ok(None) => self.failed(self.size, "no signature by the key in the policy"),
-            Err(_) => self.failed(self.size, "a signature that does not verify"),
+            Ok(Some(_)) => {}
+            Ok(None) => return self.failed(self.size, "no signature by the key in the policy"),
+            Err(_) => return self.failed(self.size, "a signature that does not verify"),
+        }
+        let verified = self.known.iter().filter(|verifier| note.verify(verifier).is_ok());
+        Outcome {
+            size: self.size,
+            lines: verified
+                .flat_map(|verifier| note.lines_of(verifier))
+                .map(|line| line.as_str().to_owned())
+                .collect(),
+            status: SubmitterStatus::Cosigned { size: self.size },
         }
     }
 

@@ -320,6 +320,8 @@ fn direct(directory: &Path) -> (Direct, SubmitterOptions) {
         line(0, 0, "direct:0/"),
         line(1, 1, "direct:1"),
         line(2, 0, "nowhere:"),
+        // The second key of a witness, which answers with both.
+        format!("witness w0-pq {}\n", cosigners(0)[1].verifier()),
         "group g 2 w0 w1 w2\nquorum g\n".to_owned(),
     ]
     .concat();
@@ -355,6 +357,9 @@ async fn a_ledger_brings_its_checkpoints_to_witnesses() {
         append_all(&ledger, round * 300, (round + 1) * 300).await;
         wait_until("all is witnessed", || witnessed(&ledger) == Some(round * 300)).await;
     }
+    let witnessed_by = trust.check(&ledger.witnessed().unwrap()).unwrap().cosignatures;
+    let names: Vec<String> = witnessed_by.iter().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(names, ["w0", "w1", "w0-pq"]);
     let status = submitter.status();
     assert_eq!(status["w0"], SubmitterStatus::Cosigned { size: 900 });
     assert_eq!(
