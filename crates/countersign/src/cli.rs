@@ -211,19 +211,50 @@ pub(crate) enum LedgerCommand {
     /// Show the log's origin, size, key and latest checkpoint
     Show(LedgerPlace),
     /// Prove that a token's fingerprint (hex) is recorded: a tlog-proof receipt
+    ///
+    /// The receipt carries the entry and, where there is one, a checkpoint that witnesses have cosigned. It is
+    /// checked offline, for ever, by `check-proof` and by other programs that read tlog-proof.
     #[command(after_help = "Example: countersign ledger prove --fingerprint 9f86… > receipt.tlog-proof")]
-    Prove {
-        #[command(flatten)]
-        place: LedgerPlace,
-        /// SHA-256 of the token's signing input, 64 hex digits
-        #[arg(long, value_name = "HEX")]
-        fingerprint: String,
-    },
+    Prove(Prove),
+    /// Check a tlog-proof receipt offline, against a key or a policy
+    #[command(
+        after_help = "Exit code 1 if the proof does not hold.\n\nExample: countersign ledger check-proof receipt.tlog-proof --key ledger.vkey"
+    )]
+    CheckProof(CheckProof),
     /// Check the whole log with a second, independent implementation
     #[command(
         after_help = "Examples:\n  countersign ledger audit\n  countersign ledger audit http://127.0.0.1:8420/ledger --key ledger.vkey --state ledger.audit"
     )]
     Audit(LedgerAudit),
+    /// Follow any tlog-tiles log and show what it records, one line an entry
+    ///
+    /// Everything is verified before it is shown: the checkpoint's signature (and its witnesses, by policy), that it
+    /// continues the one seen before, and each entry against the signed root. Entries of logs of another kind are shown
+    /// by their leaf hash.
+    #[command(
+        after_help = "Exit codes: 0 all new entries shown (with --once), 1 the log misbehaved: forked, rolled back, bad \
+                      signature, entries that are not what it signed, or stale (--age-max); 2 it could not be read; \
+                      64 usage, or a state of another key; 70 the state could not be written.\n\n\
+                      Examples:\n  countersign ledger watch --once --state monitor.state\n  \
+                      countersign ledger watch https://login.example/ledger --policy policy.txt --state monitor.state \\\n             \
+                      --issuer https://login.example/enterprise --json"
+    )]
+    Watch(Watch),
+    /// Print a trust policy (tlog-policy) with a ledger's own keys, to add witnesses to
+    #[command(after_help = "Example: countersign ledger policy ./countersign-data/ledger > policy.txt")]
+    Policy {
+        /// Ledger directory
+        #[arg(value_name = "DIR", default_value = "./countersign-data/ledger")]
+        directory: PathBuf,
+    },
+    /// Run a witness (tlog-witness) for the ledgers of a policy
+    ///
+    /// A witness remembers the largest tree of each ledger that it was shown, and cosigns only what continues it. Its
+    /// keys are made at the first start and printed at each.
+    #[command(
+        after_help = "Example: countersign ledger witness --name witness.example/1 --logs logs.txt --data ./witness-data"
+    )]
+    Witness(RunWitness),
 }
 
 #[derive(Debug, Args)]
@@ -250,6 +281,83 @@ pub(crate) struct LedgerPlace {
     /// File with the log's verifier key (vkey) [default for a directory: its own key.vkey]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// Trust policy (tlog-policy): believe only what its logs sign and its quorum of witnesses cosigned
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    #[command(flatten)]
+    pub(crate) place: LedgerPlace,
+    /// SHA-256 of the token's signing input, 64 hex digits
+    #[arg(long, value_name = "HEX", required_unless_present = "index")]
+    pub(crate) fingerprint: Option<String>,
+    /// Index of the entry instead, for logs of any kind
+    #[arg(long, value_name = "N", conflicts_with = "fingerprint")]
+    pub(crate) index: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckProof {
+    /// The tlog-proof
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// File with the log's verifier key (vkey)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Trust policy (tlog-policy): its logs, and the quorum of witnesses that must have cosigned
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Fingerprint that the entry must have, 64 hex digits
+    #[arg(long, value_name = "HEX")]
+    pub(crate) fingerprint: Option<String>,
+    /// File with the entry, for proofs that do not carry it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) entry: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) place: LedgerPlace,
+    /// Remember here what was seen; a later run goes on from there, and finds a log that changed its past
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Show only what is about this issuer (the exact `iss`, tenant included)
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
+    /// Show only what is about this signing key (RFC 7638 thumbprint, base64url)
+    #[arg(long, value_name = "THUMBPRINT")]
+    pub(crate) signing_key: Option<String>,
+    /// Begin at this index instead of the first entry or the remembered one, if that is earlier
+    #[arg(long, value_name = "N")]
+    pub(crate) from: Option<u64>,
+    /// Show what is new and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub(crate) interval: u64,
+    /// Fail if the checkpoint was last signed (by the freshness key or a witness of the policy) longer ago than this
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) age_max: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunWitness {
+    /// The witness's name: a URL without scheme, for ever
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// File whose `log` lines (tlog-policy) are the ledgers to witness for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) logs: PathBuf,
+    /// Directory for its keys and its state
+    #[arg(long, value_name = "DIR", default_value = "./witness-data")]
+    pub(crate) data: PathBuf,
+    /// Address to listen on (HTTP; put TLS in front of it)
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8421")]
+    pub(crate) listen: SocketAddr,
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,6 +17,10 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net
 const DEFAULT_DATA: &str = "./countersign-data";
 /// Tiles and checkpoint follow an append within this time: gates and auditors see it, few files are written.
 const DEFAULT_PUBLISH_INTERVAL_MS: u64 = 200;
+/// A stalled ledger is noticed in less than half a minute, for one small durable write each time.
+const DEFAULT_FRESHNESS_INTERVAL_SECONDS: u64 = 10;
+/// Public witnesses allow as much without asking.
+const DEFAULT_WITNESS_INTERVAL_SECONDS: u64 = 10;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -96,6 +100,13 @@ pub(crate) struct LedgerSection {
     pub(crate) origin: Option<String>,
     /// How soon tiles and a signed checkpoint follow an append, in milliseconds.
     pub(crate) publish_interval_ms: u64,
+    /// How often the checkpoint is signed anew, with the time, while nothing is appended, in seconds.
+    pub(crate) freshness_interval_seconds: u64,
+    /// Trust policy (tlog-policy) whose witnesses with a URL are asked to cosign, and whose quorum says when a
+    /// checkpoint is witnessed.
+    pub(crate) witnesses: Option<PathBuf>,
+    /// How often witnesses are asked, in seconds.
+    pub(crate) witness_interval_seconds: u64,
 }
 
 impl Default for LedgerSection {
@@ -103,6 +114,9 @@ impl Default for LedgerSection {
         Self {
             origin: None,
             publish_interval_ms: DEFAULT_PUBLISH_INTERVAL_MS,
+            freshness_interval_seconds: DEFAULT_FRESHNESS_INTERVAL_SECONDS,
+            witnesses: None,
+            witness_interval_seconds: DEFAULT_WITNESS_INTERVAL_SECONDS,
         }
     }
 }

@@ -15,11 +15,13 @@ use countersign_authority::{
 };
 use countersign_console::{ConsoleOptions, KeyRow, KeySource, KeyTable};
 use countersign_gate::{ClockMs, Config as GateConfig, Gate, GateOptions};
-use countersign_ledger::{Follower, Ledger, NoteSigner, Options as LedgerOptions};
+use countersign_ledger::witness::Submitter;
+use countersign_ledger::{Cosigner, Follower, Ledger, NoteSigner, Options as LedgerOptions, SignedFreshness};
 
 use crate::clock::{Clock, Clocks};
 use crate::config::{Config, LedgerSection};
 use crate::failure::Failure;
+use crate::witnesses;
 
 /// Everything that one process runs.
 pub(crate) struct Instance {
@@ -27,6 +29,8 @@ pub(crate) struct Instance {
     pub(crate) authority: Option<Authority>,
     pub(crate) gate: Option<Gate>,
     console: Option<ConsoleOptions>,
+    /// Asks witnesses for as long as it lives.
+    _submitter: Option<Submitter>,
     /// Held for as long as the instance lives: a second process on the same data is refused.
     _lock: File,
 }
@@ -57,8 +61,12 @@ impl Instance {
             refuse_other_issuer(data, base_url).await?;
         }
         let ledger = match &config.ledger {
-            Some(section) => Some(open_ledger(data, section, base_url)?),
+            Some(section) => Some(open_ledger(data, section, base_url, &clock.seconds)?),
             None => None,
+        };
+        let submitter = match (&config.ledger, &ledger) {
+            (Some(section), Some(ledger)) => witnesses::start(ledger, section)?,
+            _ => None,
         };
         let follower = match &ledger {
             Some(ledger) => Some(start_follower(ledger, &clock.seconds).await),
@@ -95,6 +103,7 @@ impl Instance {
             authority,
             gate,
             console,
+            _submitter: submitter,
             _lock: lock,
         })
     }
@@ -177,10 +186,20 @@ async fn refuse_other_issuer(data: &Path, base_url: &str) -> Result<(), Failure>
 }
 
 /// Opens (or creates) the ledger with its own signing key, sealed like every other.
-pub(crate) fn open_ledger(data: &Path, section: &LedgerSection, base_url: &str) -> Result<Ledger, Failure> {
+pub(crate) fn open_ledger(
+    data: &Path,
+    section: &LedgerSection,
+    base_url: &str,
+    clock: &Clock,
+) -> Result<Ledger, Failure> {
     let origin = section.origin.clone().unwrap_or_else(|| default_origin(base_url));
-    let signer = ledger_signer(data, &origin)?;
+    let (signer, cosigner) = ledger_signers(data, &origin)?;
     let options = LedgerOptions {
+        freshness: Some(SignedFreshness {
+            cosigner: Arc::new(cosigner),
+            clock: Arc::clone(clock),
+            interval: Duration::from_secs(section.freshness_interval_seconds.max(1)),
+        }),
         publish_interval: Duration::from_millis(section.publish_interval_ms),
         ..LedgerOptions::new(Layout(data).ledger(), origin)
     };
@@ -223,11 +242,12 @@ pub(crate) fn places(config: &Config, base_url: &str) -> Vec<Place> {
         .collect()
 }
 
-/// The ledger's own key, sealed in the data directory; made when the ledger is.
-fn ledger_signer(data: &Path, origin: &str) -> Result<NoteSigner, Failure> {
+/// The ledger's own key, sealed in the data directory and made when the ledger is, and the second one that it gives.
+fn ledger_signers(data: &Path, origin: &str) -> Result<(NoteSigner, Cosigner), Failure> {
     let is_new = !Layout(data).ledger().join("key.vkey").exists();
     let seed = ledger_seed(data, is_new).map_err(|error| open_failure(&error))?;
     NoteSigner::from_seed(origin, &seed)
+        .and_then(|signer| Ok((signer, Cosigner::freshness(origin, &seed)?)))
         .map_err(|error| Failure::fault(error.code(), error).maybe_hint(error.hint()))
 }
 

@@ -13,6 +13,7 @@ mod printer;
 mod serve;
 mod thief;
 mod tiles;
+mod witnesses;
 
 use std::process::ExitCode;
 

@@ -13,6 +13,7 @@ mod corpus;
 mod crash;
 mod drill;
 mod help;
+mod ledger;
 mod process;
 mod refusals;
 mod secrets;

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use countersign_ledger::audit::{
     AuditError, Options, Progress, Report, State, audit_directory_with, audit_with,
 };
+use countersign_ledger::checkpoint::Checkpoint;
 use serde_json::{Value, json};
 
-use super::Place;
+use super::place::{Place, signatures_document, signatures_text};
 use crate::cli::LedgerAudit;
 use crate::config::read_text;
 use crate::failure::{Exit, Failure};
@@ -55,13 +56,25 @@ pub(super) fn run(arguments: &LedgerAudit, printer: Printer) -> Result<Exit, Fai
     if let Some(trouble) = watch.trouble {
         return Err(trouble);
     }
+    let quorum = place.check_quorum(&Checkpoint {
+        origin: report.origin.clone(),
+        size: report.size,
+        root: report.root,
+    })?;
     if let Some(path) = &arguments.state {
         keep(path, &state)?;
     }
     if printer.json() {
-        printer.document(&document(&report));
+        let mut document = document(&report);
+        if let (Some(trusted), Some(fields)) = (&quorum, document.as_object_mut()) {
+            fields.insert("quorum".to_owned(), signatures_document(trusted));
+        }
+        printer.document(&document);
     } else {
         print(&report, arguments.opaque, printer);
+        if let Some(names) = quorum.as_ref().and_then(signatures_text) {
+            printer.line(&format!("  quorum   the same history is cosigned by {names}"));
+        }
     }
     Ok(Exit::Done)
 }
