@@ -66,6 +66,10 @@ const EXPLAINED: &[(&str, &str)] = &[
         "claim_invalid",
         "a claim of the wrong type or empty that the others do not read, a time with a fraction, or one after `exp`",
     ),
+    (
+        "client_ambiguous",
+        "`azp` beside `client_id` with another value, which the others do not read",
+    ),
     ("token_type_mismatch", "joserfc compares no `typ`"),
     (
         "key_id_missing",

@@ -234,7 +234,9 @@ fn text(cases: &[&Case], peers: &[Peer], date: &str) -> String {
             peer.configured
         );
     }
-    page.push_str("\nPyJWT, joserfc and jsonwebtoken have no option for `typ`; a caller can compare it, and then H13 and most of C09 are refused.\n");
+    page.push_str("\nPyJWT, joserfc and jsonwebtoken have no option for `typ`; a caller can compare it, and then H13 and most of C09 are refused.\n\
+         The good tokens that are refused are ML-DSA (K13, RFC 9964), which none of them verifies as installed here, and `Ed25519` in the\n\
+         token of a key that is published as `EdDSA` (K04, RFC 9864).\n");
     rows(&mut page, cases, peers);
     each(&mut page, cases, peers);
     page

@@ -297,8 +297,12 @@ fn a_batch_answers_every_line_in_order() {
         line(json!({"id": 6, "token": mail, "resource": "nowhere"})),
         line(json!({"id": 7, "token": "rubbish", "resource": "mail"})),
         line(
-            json!({"id": 8, "token": mail, "resource": "mail", "request": {"method": "GET", "url": "/", "headers": {}}}),
+            json!({"id": 8, "token": mail, "resource": "mail", "request": {"method": "GET", "url": "https://a.example/"}}),
         ),
+        line(
+            json!({"id": 9, "token": mail, "resource": "mail", "request": {"method": "GET", "url": "/", "headers": {}}}),
+        ),
+        line(json!({"id": 10, "token": mail, "resource": "mail", "request": {"url": "https://a.example/"}})),
     ];
     let answers = documents(&published.batch(&lines, &["--resource", "outlook"]), 1);
     let brief: Vec<Value> = answers
@@ -320,6 +324,8 @@ fn a_batch_answers_every_line_in_order() {
             json!([6, "refuse", "resource_unknown"]),
             json!([7, "refuse", answers[10]["reason"]]),
             json!([8, "admit", null]),
+            json!([9, "refuse", "request_malformed"]),
+            json!([10, "refuse", "request_malformed"]),
         ]
     );
     for answer in &answers {

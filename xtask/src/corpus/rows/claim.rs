@@ -175,7 +175,7 @@ const CLAIMS: &[(&str, &str, Basis, &str, &str, &str)] = &[
     (
         "C07-number-inside",
         "`aud` is a list of this resource and a number",
-        Rfc,
+        Policy,
         "aud",
         "[\"https://mail.example\",7]",
         INVALID,
