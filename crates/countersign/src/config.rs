@@ -1,6 +1,6 @@
 //! The configuration: one TOML file whose sections are the roles that this process plays.
 
-mod document;
+pub mod document;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::document::{Problem, line_of, read};
+use self::document::Problem;
 use crate::failure::Failure;
 
 /// Loopback only: a first run must not be reachable from elsewhere.
@@ -25,30 +25,30 @@ const DEFAULT_WITNESS_INTERVAL_SECONDS: u64 = 10;
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Config {
+pub struct Config {
     /// Where this process listens and keeps its data.
     #[serde(default)]
-    pub(crate) server: Server,
+    pub server: Server,
     /// Present: this process keeps the ledger.
-    pub(crate) ledger: Option<LedgerSection>,
+    pub ledger: Option<LedgerSection>,
     /// Present: this process issues tokens. Needs `[ledger]`.
-    pub(crate) authority: Option<countersign_authority::Config>,
+    pub authority: Option<countersign_authority::Config>,
     /// Present: this process decides about requests.
-    pub(crate) gate: Option<countersign_gate::Config>,
+    pub gate: Option<countersign_gate::Config>,
     /// Present: this process shows a read-only page at `/console`.
-    pub(crate) console: Option<ConsoleSection>,
+    pub console: Option<ConsoleSection>,
 }
 
 /// `[server]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Server {
+pub struct Server {
     /// Address and port to listen on (HTTP; put TLS in front of it).
-    pub(crate) listen: SocketAddr,
+    pub listen: SocketAddr,
     /// What clients see as scheme, host and port; issuers begin with it. Default: `http://` + `listen`.
-    pub(crate) base_url: Option<String>,
+    pub base_url: Option<String>,
     /// Directory for state, keys, ledger and decision log.
-    pub(crate) data: PathBuf,
+    pub data: PathBuf,
 }
 
 impl Default for Server {
@@ -64,7 +64,7 @@ impl Default for Server {
 impl Server {
     /// The base URL that issuers begin with, in its one normal form: the host in lower case, no default port, no
     /// slash at the end. Issuers are compared byte by byte, so there must be only one way to write them.
-    pub(crate) fn base_url(&self) -> String {
+    pub fn base_url(&self) -> String {
         let written = self
             .base_url
             .clone()
@@ -74,7 +74,7 @@ impl Server {
     }
 
     /// An address that stands for all of a machine's addresses is none that a client could use.
-    pub(crate) fn base_url_problem(&self) -> Option<(String, String, Option<String>)> {
+    pub fn base_url_problem(&self) -> Option<(String, String, Option<String>)> {
         let path = || "server.base_url".to_owned();
         match &self.base_url {
             None if self.listen.ip().is_unspecified() => Some((
@@ -95,18 +95,18 @@ impl Server {
 /// `[ledger]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct LedgerSection {
+pub struct LedgerSection {
     /// The log's name for ever (C2SP origin). Default: the base URL without its scheme, and `/ledger`.
-    pub(crate) origin: Option<String>,
+    pub origin: Option<String>,
     /// How soon tiles and a signed checkpoint follow an append, in milliseconds.
-    pub(crate) publish_interval_ms: u64,
+    pub publish_interval_ms: u64,
     /// How often the checkpoint is signed anew, with the time, while nothing is appended, in seconds.
-    pub(crate) freshness_interval_seconds: u64,
+    pub freshness_interval_seconds: u64,
     /// Trust policy (tlog-policy) whose witnesses with a URL are asked to cosign, and whose quorum says when a
     /// checkpoint is witnessed.
-    pub(crate) witnesses: Option<PathBuf>,
+    pub witnesses: Option<PathBuf>,
     /// How often witnesses are asked, in seconds.
-    pub(crate) witness_interval_seconds: u64,
+    pub witness_interval_seconds: u64,
 }
 
 impl Default for LedgerSection {
@@ -124,15 +124,15 @@ impl Default for LedgerSection {
 /// `[console]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct ConsoleSection {
+pub struct ConsoleSection {
     /// Host names under which the page may be asked for, beside IP addresses and `localhost`. Others are refused,
     /// so that no web site can read the page through a name of its own (DNS rebinding).
-    pub(crate) host_names: Vec<String>,
+    pub host_names: Vec<String>,
 }
 
 impl Config {
     /// What runs when no file is named: everything, on loopback, with demonstration realms and clients.
-    pub(crate) fn first_run() -> Self {
+    pub fn first_run() -> Self {
         Self {
             server: Server::default(),
             ledger: Some(LedgerSection::default()),
@@ -143,13 +143,13 @@ impl Config {
     }
 
     /// Whether these are the realms, clients and resources of the demonstration.
-    pub(crate) fn is_first_run(&self) -> bool {
+    pub fn is_first_run(&self) -> bool {
         let first = Self::first_run();
         self.authority == first.authority && self.gate == first.gate
     }
 
     /// Reads `file`, or gives [`Config::first_run`]; every problem of the file is in the failure.
-    pub(crate) fn load(file: Option<&Path>) -> Result<Self, Failure> {
+    pub fn load(file: Option<&Path>) -> Result<Self, Failure> {
         let Some(file) = file else {
             return Ok(Self::first_run());
         };
@@ -158,17 +158,9 @@ impl Config {
     }
 
     /// Reads `text`; a config without problems, or all of them.
-    pub(crate) fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        let config: Self = read(text)?;
-        let mut problems: Vec<Problem> = config
-            .validate()
-            .into_iter()
-            .map(|(path, message, hint)| Problem {
-                line: line_of(text, &path),
-                message: format!("{path}: {message}"),
-                hint,
-            })
-            .collect();
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let config: Self = document::read(text)?;
+        let mut problems = document::located(text, config.validate());
         problems.sort_by_key(|problem| problem.line);
         if problems.is_empty() {
             Ok(config)
@@ -218,7 +210,7 @@ impl Config {
 }
 
 /// Reads a text file that a person named on the command line.
-pub(crate) fn read_text(file: &Path) -> Result<String, Failure> {
+pub fn read_text(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|error| {
         Failure::usage(
             "file_unreadable",
@@ -229,7 +221,7 @@ pub(crate) fn read_text(file: &Path) -> Result<String, Failure> {
 }
 
 /// One failure out of all the problems of one file.
-pub(crate) fn refused(file: &Path, problems: &[Problem]) -> Failure {
+pub fn refused(file: &Path, problems: &[Problem]) -> Failure {
     let list: Vec<String> = problems
         .iter()
         .map(|problem| format!("\n  {}: {problem}", file.display()))

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 /// The exit codes of every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// Yes, or done.
     Done = 0,
     /// Refused, findings, or a failed audit.
@@ -19,19 +19,20 @@ pub(crate) enum Exit {
 
 /// An error as a person or a script sees it.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure {
+pub struct Failure {
     /// Stable `snake_case` word for scripts.
-    pub(crate) code: &'static str,
+    pub code: &'static str,
     /// What failed, on what.
-    pub(crate) message: String,
+    pub message: String,
     /// What to do next.
-    pub(crate) hint: Option<String>,
+    pub hint: Option<String>,
     /// The process's exit code.
-    pub(crate) exit: Exit,
+    pub exit: Exit,
 }
 
 impl Failure {
-    pub(crate) fn new(exit: Exit, code: &'static str, message: impl Display) -> Self {
+    /// A failure that ends with this code.
+    pub fn new(exit: Exit, code: &'static str, message: impl Display) -> Self {
         Self {
             code,
             message: message.to_string(),
@@ -40,24 +41,31 @@ impl Failure {
         }
     }
 
-    pub(crate) fn usage(code: &'static str, message: impl Display) -> Self {
+    /// What was typed, or a file that it names, is wrong.
+    pub fn usage(code: &'static str, message: impl Display) -> Self {
         Self::new(Exit::Usage, code, message)
     }
 
-    pub(crate) fn unavailable(code: &'static str, message: impl Display) -> Self {
+    /// What is needed is not there now.
+    pub fn unavailable(code: &'static str, message: impl Display) -> Self {
         Self::new(Exit::CannotTell, code, message)
     }
 
-    pub(crate) fn fault(code: &'static str, message: impl Display) -> Self {
+    /// Our fault.
+    pub fn fault(code: &'static str, message: impl Display) -> Self {
         Self::new(Exit::Fault, code, message)
     }
 
-    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
+    /// The same with what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Display) -> Self {
         self.hint = Some(hint.to_string());
         self
     }
 
-    pub(crate) fn maybe_hint(mut self, hint: Option<impl Display>) -> Self {
+    /// The same with what to do next, if that is known.
+    #[must_use]
+    pub fn maybe_hint(mut self, hint: Option<impl Display>) -> Self {
         self.hint = hint.map(|text| text.to_string());
         self
     }

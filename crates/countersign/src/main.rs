@@ -3,12 +3,9 @@
 mod cli;
 mod clock;
 mod command;
-mod config;
 mod drill;
-mod failure;
 mod instance;
 mod listener;
-mod policy;
 mod printer;
 mod serve;
 mod thief;
@@ -18,6 +15,7 @@ mod witnesses;
 use std::process::ExitCode;
 
 use clap::Parser;
+use countersign::{config, failure, policy};
 
 use crate::cli::{Cli, Command};
 use crate::failure::{Exit, Failure};

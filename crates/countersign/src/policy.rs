@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use countersign_gate::{ForeignIssuer, ResourceConfig};
-use countersign_token::{IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, Registry, Resource};
+use countersign_token::{
+    IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, Registry, RegistryError, Resource,
+};
 use serde::Deserialize;
 
-use crate::config::{Problem, line_of, read, read_text, refused};
+use crate::config::document::{self, Problem};
+use crate::config::{read_text, refused};
 use crate::failure::Failure;
 
 /// A policy file as written.
@@ -20,17 +23,33 @@ struct PolicyFile {
 }
 
 /// A policy, loaded: keys parsed, nothing left to read.
-pub(crate) struct Policy {
-    pub(crate) registry: Registry,
+#[derive(Debug)]
+pub struct Policy {
+    /// The issuers, with their keys.
+    pub registry: Registry,
     resources: Vec<Resource>,
 }
 
 impl Policy {
     /// Reads the policy and every key file that it names; all problems in one failure.
-    pub(crate) fn load(file: &Path) -> Result<Self, Failure> {
-        let text = read_text(file)?;
-        let written: PolicyFile = read(&text).map_err(|problems| unusable(file, &problems))?;
+    pub fn load(file: &Path) -> Result<Self, Failure> {
         let directory = file.parent().unwrap_or_else(|| Path::new("."));
+        let read = |file: &Path| std::fs::read(file);
+        Self::parse(&read_text(file)?, directory, &read).map_err(|error| match error {
+            PolicyError::Unusable(problems) => refused(file, &problems).hint(
+                // As for a config, but `config check` is not for policies.
+                "correct them and verify again; the keys are those of [[gate.issuers]] and [[gate.resources]]",
+            ),
+            PolicyError::Contradictory(error) => {
+                Failure::usage("policy_contradictory", format!("{}: {error}", file.display()))
+                    .maybe_hint(error.hint())
+            }
+        })
+    }
+
+    /// Reads a policy that stands in `directory`.
+    pub fn parse(text: &str, directory: &Path, read: ReadKeyFile<'_>) -> Result<Self, PolicyError> {
+        let written: PolicyFile = document::read(text).map_err(PolicyError::Unusable)?;
         let gate = countersign_gate::Config {
             issuers: written.issuers,
             resources: written.resources,
@@ -43,7 +62,7 @@ impl Policy {
             let Ok(name) = IssuerName::parse(&issuer.issuer) else {
                 continue;
             };
-            match record(issuer, name, directory) {
+            match record(issuer, name, directory, read) {
                 Ok(record) => records.push(record),
                 Err((message, hint)) => {
                     let entry = format!("issuers[{index}]");
@@ -59,18 +78,18 @@ impl Policy {
             }
         }
         if !problems.is_empty() {
-            return Err(unusable(file, &located(&text, problems)));
+            let found = problems
+                .into_iter()
+                .map(|found| (found.path, found.message, found.hint.map(str::to_owned)));
+            return Err(PolicyError::Unusable(document::located(text, found)));
         }
-        let registry = Registry::new(records).map_err(|error| {
-            Failure::usage("policy_contradictory", format!("{}: {error}", file.display()))
-                .maybe_hint(error.hint())
-        })?;
+        let registry = Registry::new(records).map_err(PolicyError::Contradictory)?;
         let resources = gate.resources.iter().map(ResourceConfig::to_resource).collect();
         Ok(Self { registry, resources })
     }
 
     /// The resource by its name; without a name, the only one there is.
-    pub(crate) fn resource(&self, name: Option<&str>) -> Option<&Resource> {
+    pub fn resource(&self, name: Option<&str>) -> Option<&Resource> {
         match (name, self.resources.as_slice()) {
             (Some(name), resources) => resources.iter().find(|resource| resource.name == name),
             (None, [only]) => Some(only),
@@ -79,7 +98,7 @@ impl Policy {
     }
 
     /// The names there are, for a hint.
-    pub(crate) fn resource_names(&self) -> String {
+    pub fn resource_names(&self) -> String {
         self.resources
             .iter()
             .map(|resource| resource.name.as_str())
@@ -88,10 +107,16 @@ impl Policy {
     }
 }
 
-/// As for a config, but `config check` is not for policies.
-fn unusable(file: &Path, problems: &[Problem]) -> Failure {
-    refused(file, problems)
-        .hint("correct them and verify again; the keys are those of [[gate.issuers]] and [[gate.resources]]")
+/// Gives the bytes of a key file.
+pub type ReadKeyFile<'a> = &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
+
+/// Why a policy cannot be used.
+#[derive(Debug)]
+pub enum PolicyError {
+    /// All that is wrong with the file and with the key files that it names.
+    Unusable(Vec<Problem>),
+    /// Its issuers cannot be trusted together.
+    Contradictory(RegistryError),
 }
 
 /// Reads an issuer's key file. A bad key in it is left out, as everywhere; a file without a good one is refused.
@@ -99,13 +124,14 @@ fn record(
     issuer: &ForeignIssuer,
     name: IssuerName,
     directory: &Path,
+    read: ReadKeyFile<'_>,
 ) -> Result<IssuerRecord, (String, &'static str)> {
     let file = issuer.jwks_file.as_ref().ok_or((
         "is missing".to_owned(),
         "verify works offline: save the issuer's key set and name the file here",
     ))?;
     let file = directory.join(file);
-    let json = std::fs::read(&file).map_err(|error| {
+    let json = read(&file).map_err(|error| {
         (
             format!("cannot read {}: {error}", file.display()),
             "name a file that you may read",
@@ -124,13 +150,4 @@ fn record(
         return Err((format!("{} has no usable key", file.display()), hint));
     }
     Ok(issuer.to_record(name, keys))
-}
-
-fn located(text: &str, problems: Vec<countersign_gate::Problem>) -> Vec<Problem> {
-    let place = |found: countersign_gate::Problem| Problem {
-        line: line_of(text, &found.path),
-        message: format!("{}: {}", found.path, found.message),
-        hint: found.hint.map(str::to_owned),
-    };
-    problems.into_iter().map(place).collect()
 }

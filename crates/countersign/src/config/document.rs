@@ -15,13 +15,13 @@ const PROBLEMS_MAX: usize = 64;
 
 /// One thing wrong with a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
+pub struct Problem {
     /// Line in the file, from 1; absent when the problem is about something that is not there.
-    pub(crate) line: Option<usize>,
+    pub line: Option<usize>,
     /// What is wrong.
-    pub(crate) message: String,
+    pub message: String,
     /// What to write instead.
-    pub(crate) hint: Option<String>,
+    pub hint: Option<String>,
 }
 
 impl Display for Problem {
@@ -38,7 +38,7 @@ impl Display for Problem {
 }
 
 /// Reads `text` as a `T`, or says everything that keeps it from being one.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut cut: Vec<Cut> = Vec::new();
     while problems.len() < PROBLEMS_MAX {
@@ -65,28 +65,45 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
     Err(problems)
 }
 
-/// The line of the node that `path` (`realms[1].tenants[0].id`) names, or of its nearest parent that exists.
-pub(crate) fn line_of(text: &str, path: &str) -> Option<usize> {
-    let table = DeTable::parse(text).ok()?;
-    let mut line = None;
+/// What is wrong at a path of keys (`realms[1].tenants[0].id`), and what to do about it.
+pub type Finding = (String, String, Option<String>);
+
+/// Problems of a document that was read, each with the line of what its path names, or of the nearest parent that
+/// exists.
+pub fn located(text: &str, findings: impl IntoIterator<Item = Finding>) -> Vec<Problem> {
+    let document = DeTable::parse(text).ok();
+    let problem = |(path, message, hint): Finding| Problem {
+        line: document
+            .as_ref()
+            .and_then(|document| offset_of(document.get_ref(), &path))
+            .map(|offset| line_at(text, offset)),
+        message: format!("{path}: {message}"),
+        hint,
+    };
+    findings.into_iter().take(PROBLEMS_MAX).map(problem).collect()
+}
+
+/// Where the node that `path` names begins, or its nearest parent that exists.
+fn offset_of(document: &DeTable<'_>, path: &str) -> Option<usize> {
+    let mut offset = None;
     let mut here: Option<&DeValue<'_>> = None;
     for step in path.split(['.', '[', ']']).filter(|step| !step.is_empty()) {
         let next = match (here, step.parse::<usize>()) {
-            (None, _) => table.get_ref().get_key_value(step),
+            (None, _) => document.get_key_value(step),
             (Some(DeValue::Table(table)), _) => table.get_key_value(step),
             (Some(DeValue::Array(array)), Ok(index)) => {
                 let Some(item) = array.get(index) else { break };
-                line = Some(line_at(text, item.span().start));
+                offset = Some(item.span().start);
                 here = Some(item.get_ref());
                 continue;
             }
             _ => None,
         };
         let Some((key, value)) = next else { break };
-        line = Some(line_at(text, key.span().start));
+        offset = Some(key.span().start);
         here = Some(value.get_ref());
     }
-    line
+    offset
 }
 
 /// A node taken out of the document so that the rest can be read.
@@ -221,7 +238,7 @@ fn distance(left: &str, right: &str) -> usize {
 mod tests {
     use serde::Deserialize;
 
-    use super::{distance, line_of, read};
+    use super::{distance, located, read};
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -283,9 +300,10 @@ mod tests {
     #[test]
     fn paths_lead_to_lines() {
         let text = "name = 'a'\n\n[[rooms]]\nfloor = 1\n\n[[rooms]]\nfloor = 2\n";
-        assert_eq!(line_of(text, "rooms[1].floor"), Some(7));
-        assert_eq!(line_of(text, "rooms[1].colour"), Some(6));
-        assert_eq!(line_of(text, "nothing"), None);
+        let paths = ["rooms[1].floor", "rooms[1].colour", "nothing"];
+        let findings = paths.map(|path| (path.to_owned(), "is wrong".to_owned(), None));
+        let lines: Vec<_> = located(text, findings).into_iter().map(|it| it.line).collect();
+        assert_eq!(lines, [Some(7), Some(6), None]);
     }
 
     #[test]
