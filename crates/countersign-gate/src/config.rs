@@ -1,7 +1,10 @@
 //! The gate's section of the configuration. Every default is a named constant with its reason.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use countersign_ledger::remote::RemoteOptions;
+use countersign_ledger::{FollowOptions, Keep};
 use countersign_token::{AudienceRule, IssuerName, TenantRule, UnverifiedEmail};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +29,13 @@ pub const CLOCK_SKEW_SECONDS: u64 = 30;
 
 /// How long before the issuance a foreign issuer writes `iat`. Most write the time of the issuance.
 pub const ISSUED_AT_OFFSET_SECONDS: u64 = 0;
+
+/// How long an unknown token waits for the ledger. Longer than a busy disk's slowest read, shorter than a client waits.
+pub const LEDGER_TIMEOUT_MS: u64 = 2_000;
+
+/// How long known tokens are admitted while the ledger is not heard. Five minutes carry a gate through a restart of the
+/// ledger; longer than that, what was denied in the meantime should not be missed.
+pub const LEDGER_STALE_MAX_SECONDS: u64 = 300;
 
 /// Where decisions are logged unless configured, below the data directory.
 pub const DECISION_LOG: &str = "decisions.ndjson";
@@ -53,6 +63,52 @@ pub struct Config {
     /// Issuers of other providers. The issuers of one's own authority come with the trust bundle.
     #[serde(default)]
     pub issuers: Vec<ForeignIssuer>,
+    /// The ledger to ask when it is in another process. Without it the gate asks the one in its own process, if there is
+    /// one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerConfig>,
+}
+
+/// A ledger in another process, followed over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerConfig {
+    /// The ledger's prefix, e.g. `https://login.example/ledger`. In the clear only on this machine.
+    pub url: String,
+    /// The ledger's key, the line that it serves at `URL/key`. Fetch it once, by a way you trust: whatever this key did
+    /// not sign is not believed.
+    pub verifier_key: String,
+    /// How long a token that the gate does not know waits for the ledger's answer, in milliseconds.
+    #[serde(default = "default_ledger_timeout")]
+    pub timeout_ms: u64,
+    /// How long tokens already known are admitted after the ledger was last heard, in seconds. Later than that nothing
+    /// can be told.
+    #[serde(default = "default_ledger_stale_max")]
+    pub stale_max_seconds: u64,
+    /// Keep the position of each issuance, for `ledger_index` in the decision log, at twice the memory: up to 24 bytes
+    /// a token instead of 12.
+    #[serde(default)]
+    pub keep_indices: bool,
+}
+
+impl LedgerConfig {
+    /// As the follower takes it.
+    #[must_use]
+    pub fn to_options(&self) -> RemoteOptions {
+        RemoteOptions {
+            url: self.url.clone(),
+            verifier_key: self.verifier_key.clone(),
+            follow: FollowOptions {
+                keep: if self.keep_indices {
+                    Keep::Indices
+                } else {
+                    Keep::Membership
+                },
+                timeout: Duration::from_millis(self.timeout_ms),
+                stale_max: Some(Duration::from_secs(self.stale_max_seconds)),
+            },
+        }
+    }
 }
 
 impl Config {
@@ -79,6 +135,7 @@ impl Config {
                 resource("outlook", "consumer"),
             ],
             issuers: Vec::new(),
+            ledger: None,
         }
     }
 }
@@ -342,6 +399,14 @@ const fn default_refresh() -> u64 {
 
 const fn default_cooldown() -> u64 {
     UNKNOWN_KEY_COOLDOWN_SECONDS
+}
+
+const fn default_ledger_timeout() -> u64 {
+    LEDGER_TIMEOUT_MS
+}
+
+const fn default_ledger_stale_max() -> u64 {
+    LEDGER_STALE_MAX_SECONDS
 }
 
 const fn default_stale_max() -> u64 {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::HeaderMap;
-use countersign_ledger::{Follower, IssuanceKind, Provenance};
+use countersign_ledger::{Clock, Follower, IssuanceKind, Provenance};
 use countersign_token::{Check, KeyState, ParsedToken, Reason, Resource, VerifiedToken, dangerous};
 use tokio::task::AbortHandle;
 
@@ -83,7 +83,14 @@ impl Gate {
         let foreign = foreign.map(Arc::new).collect();
         let fetcher = Fetcher::new().map_err(StartError::Client)?;
         let clock = Arc::clone(&clock_ms);
-        let clock = Arc::new(move || seconds(clock()));
+        let clock: Clock = Arc::new(move || seconds(clock()));
+        let follower = match &config.ledger {
+            Some(ledger) => {
+                let following = Follower::start_remote(&ledger.to_options(), Arc::clone(&clock));
+                Some(following.map_err(StartError::Ledger)?)
+            }
+            None => follower,
+        };
         let trust = Arc::new(TrustKeeper::new(bundle, foreign, fetcher, clock).map_err(StartError::Trust)?);
         let mut tasks = vec![runtime.spawn(Arc::clone(&trust).follow_bundle()).abort_handle()];
         for keys in trust.all_foreign() {

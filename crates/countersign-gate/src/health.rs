@@ -25,7 +25,8 @@ pub(crate) struct Health {
 
 #[derive(Debug, Serialize)]
 struct LedgerHealth {
-    /// `following`, `stopped` (nothing can be told to be issued any more) or `none`.
+    /// `following`, `silent` (not heard yet, or not for so long that known tokens do not count any more), `stopped`
+    /// (nothing can be told to be issued any more) or `none`.
     state: &'static str,
     /// How many entries have been taken in.
     position: Option<u64>,
@@ -68,9 +69,10 @@ impl Health {
             })
             .collect();
         let ledger = LedgerHealth {
-            state: match gate.follower().map(Follower::is_following) {
-                Some(true) => "following",
-                Some(false) => "stopped",
+            state: match gate.follower() {
+                Some(follower) if !follower.is_following() => "stopped",
+                Some(follower) if !follower.is_fresh() => "silent",
+                Some(_) => "following",
                 None => "none",
             },
             position: gate.follower().map(Follower::applied),

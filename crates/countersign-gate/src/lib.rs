@@ -65,7 +65,7 @@ mod trust;
 mod validate;
 
 pub use clock::ClockMs;
-pub use config::{Config, Dialect, ForeignIssuer, Mode, ResourceConfig};
+pub use config::{Config, Dialect, ForeignIssuer, LedgerConfig, Mode, ResourceConfig};
 pub use decision::{Decision, ProvenanceAnswer, Verdict};
 pub use gate::{Gate, Request};
 pub use start::{GateOptions, StartError};

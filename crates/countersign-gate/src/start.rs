@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use countersign_ledger::Follower;
+use countersign_ledger::remote::RemoteError;
 use countersign_token::TrustBundle;
 use tokio::sync::watch;
 
@@ -17,8 +18,8 @@ pub struct GateOptions {
     pub directory: PathBuf,
     /// The authority's trust bundle; none when only foreign issuers are trusted.
     pub bundle: Option<watch::Receiver<Arc<TrustBundle>>>,
-    /// The follower of the ledger. Without one nothing is known to be issued: resources in mode `enforce`
-    /// refuse everything.
+    /// The follower of a ledger in this process; a ledger that the configuration names comes before it. Without either
+    /// nothing is known to be issued: resources in mode `enforce` refuse everything.
     pub follower: Option<Follower>,
     /// The clock, in milliseconds.
     pub clock_ms: ClockMs,
@@ -42,6 +43,9 @@ pub enum StartError {
     /// The trusted issuers contradict each other.
     #[error("the trusted issuers contradict each other")]
     Trust(#[source] countersign_token::RegistryError),
+    /// The ledger that the configuration names cannot be followed.
+    #[error("cannot follow the ledger")]
+    Ledger(#[source] RemoteError),
     /// The HTTP client cannot be made.
     #[error("cannot prepare fetching key sets")]
     Client(#[source] reqwest::Error),
@@ -53,11 +57,12 @@ pub enum StartError {
 impl StartError {
     /// The stable word for this cause.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Config(_) => "gate_config_invalid",
             Self::DecisionLog { .. } => "decision_log_unusable",
             Self::Trust(_) => "trust_contradictory",
+            Self::Ledger(error) => error.code(),
             Self::Client(_) => "key_fetch_unavailable",
             Self::NoRuntime => "runtime_missing",
         }
@@ -65,7 +70,7 @@ impl StartError {
 
     /// What to do about it.
     #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Config(_) => Some("countersign config check lists every problem"),
             Self::DecisionLog { .. } => {
@@ -74,6 +79,7 @@ impl StartError {
             Self::Trust(_) => {
                 Some("an issuer stands in the trust bundle or in the configuration, not in both")
             }
+            Self::Ledger(error) => error.hint(),
             Self::Client(_) => Some("check that the system's root certificates are installed"),
             Self::NoRuntime => None,
         }

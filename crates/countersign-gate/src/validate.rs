@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 
+use countersign_ledger::remote::RemoteError;
 use countersign_token::{IssuerName, is_guid};
 use url::Url;
 
-use crate::config::{Config, ForeignIssuer, ResourceConfig};
+use crate::config::{Config, ForeignIssuer, LedgerConfig, ResourceConfig};
 use crate::fetch::Endpoint;
 
 /// The longest clock difference that still means something: beyond it, lifetimes are not checked any more.
@@ -17,6 +18,15 @@ const REFRESH_SECONDS_MIN: u64 = 10;
 
 /// The longest refresh interval: a day is how long the keys taken out by most providers have been unused.
 const REFRESH_SECONDS_MAX: u64 = 24 * 60 * 60;
+
+/// The longest wait for the ledger: no proxy waits longer for its answer.
+const LEDGER_TIMEOUT_MS_MAX: u64 = 30_000;
+
+/// The shortest time without hearing the ledger: twice the interval at which it is asked.
+const LEDGER_STALE_SECONDS_MIN: u64 = 10;
+
+/// The longest: beyond a day, a denial might as well not exist.
+const LEDGER_STALE_SECONDS_MAX: u64 = 24 * 60 * 60;
 
 /// One thing wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +83,9 @@ impl Config {
                 );
             }
         }
+        if let Some(ledger) = &self.ledger {
+            problems.ledger(ledger);
+        }
         problems.0
     }
 }
@@ -115,6 +128,28 @@ impl Problems {
         }
         self.words(&format!("{at}.scopes"), &resource.scopes);
         self.words(&format!("{at}.tenants"), &resource.tenants);
+    }
+
+    fn ledger(&mut self, ledger: &LedgerConfig) {
+        if let Err(error) = ledger.to_options().check() {
+            let at = match error {
+                RemoteError::Key(_) => "ledger.verifier_key",
+                _ => "ledger.url",
+            };
+            let message = match &error {
+                RemoteError::Key(cause) => format!("is not a verifier key: {cause}"),
+                other => format!("does not fit: {other}"),
+            };
+            self.add(at, message, error.hint());
+        }
+        if !(1..=LEDGER_TIMEOUT_MS_MAX).contains(&ledger.timeout_ms) {
+            let hint = "1 to 30000 milliseconds: the proxy waits as long";
+            self.add("ledger.timeout_ms", "is out of range", Some(hint));
+        }
+        if !(LEDGER_STALE_SECONDS_MIN..=LEDGER_STALE_SECONDS_MAX).contains(&ledger.stale_max_seconds) {
+            let hint = "10 seconds to a day: the ledger is asked every 5 seconds";
+            self.add("ledger.stale_max_seconds", "is out of range", Some(hint));
+        }
     }
 
     fn issuer(&mut self, at: &str, issuer: &ForeignIssuer) {

@@ -59,15 +59,26 @@ impl RemoteOptions {
             },
         }
     }
+
+    /// Whether a ledger can be followed with these options, without asking it.
+    pub fn check(&self) -> Result<(), RemoteError> {
+        self.parts().map(drop)
+    }
+
+    fn parts(&self) -> Result<(Verifier, Client), RemoteError> {
+        let verifier = Verifier::parse(self.verifier_key.trim()).map_err(RemoteError::Key)?;
+        let client = Client::new(&self.url, self.follow.timeout)?;
+        Ok((verifier, client))
+    }
 }
 
 impl Follower {
     /// Follows a ledger of another process, inside a tokio runtime. Returns at once: until everything there is has been
     /// taken in, nothing can be told. See [`caught_up`](Self::caught_up).
     pub fn start_remote(options: &RemoteOptions, clock: Clock) -> Result<Self, RemoteError> {
-        let verifier = Verifier::parse(options.verifier_key.trim()).map_err(RemoteError::Key)?;
+        let (verifier, client) = options.parts()?;
         let remote = Remote {
-            client: Client::new(&options.url, options.follow.timeout)?,
+            client,
             replica: Replica::new(verifier),
             stream: None,
             frames: Frames::default(),

@@ -10,6 +10,7 @@ mod corpus;
 mod fixture;
 mod foreign;
 mod identity;
+mod ledger;
 mod log;
 mod provenance;
 mod provider;
