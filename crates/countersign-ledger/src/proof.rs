@@ -344,7 +344,10 @@ mod tests {
     use super::*;
     use crate::tiler::Tiler;
     use crate::tree::leaf_hash;
+    use ct_merkle::mem_backed_tree::MemoryBackedTree;
+    use ct_merkle::{ConsistencyProof, InclusionProof};
     use proptest::prelude::*;
+    use sha2::Sha256;
 
     /// A tree with its tiles in memory, at one size.
     struct Memory {
@@ -432,6 +435,38 @@ mod tests {
         fn proofs_of_larger_trees_verify(size in 250u64..70_000, index in any::<u64>(), old in any::<u64>()) {
             let tree = Memory::of(size);
             check_tree(&tree, size, index % size, old % (size + 1));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        /// Somebody else's tree makes the same proofs, hash by hash, and takes ours.
+        #[test]
+        fn ct_merkle_makes_the_same_proofs(size in 1u64..3_000, index in any::<u64>(), old in any::<u64>()) {
+            let (index, old) = (index % size, 1 + old % size);
+            let tree = Memory::of(size);
+            let mut theirs = MemoryBackedTree::<Sha256, Vec<u8>>::new();
+            let mut old_root = theirs.root();
+            for number in 0..size {
+                theirs.push(number.to_be_bytes().to_vec());
+                if number + 1 == old {
+                    old_root = theirs.root();
+                }
+            }
+            let root = theirs.root();
+            prop_assert_eq!(root.as_bytes().as_slice(), tree.root(size));
+            let position = usize::try_from(index).unwrap();
+            let path = inclusion(&tree, size, index).unwrap().concat();
+            prop_assert_eq!(&path, &theirs.prove_inclusion(position).as_bytes().to_vec());
+            let path = InclusionProof::try_from_bytes(path).unwrap();
+            prop_assert!(root.verify_inclusion(&index.to_be_bytes().to_vec(), index, &path).is_ok());
+            if old < size {
+                let proof = consistency(&tree, old, size).unwrap().concat();
+                let added = usize::try_from(size - old).unwrap();
+                prop_assert_eq!(&proof, &theirs.prove_consistency(added).as_bytes().to_vec());
+                let proof = ConsistencyProof::try_from_bytes(proof).unwrap();
+                prop_assert!(root.verify_consistency(&old_root, &proof).is_ok());
+            }
         }
     }
 
