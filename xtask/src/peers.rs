@@ -36,7 +36,8 @@ fn own_authority(run: &mut Run) {
         started = Some(Site::start("own", None)?);
         Ok(String::new())
     });
-    let Some(site) = started else { return };
+    let Some(mut site) = started else { return };
+    let mut token = String::new();
     run.step("peers: openid-client gets in", |_| {
         let contoso = site.issuer(1)?;
         let results = client(
@@ -57,6 +58,8 @@ fn own_authority(run: &mut Run) {
         )?;
         for (result, name) in results.iter().zip(["mail-app", "reports-job"]) {
             admitted(&site, result, name, "enterprise", "recorded")?;
+            let shown = result.get("token").and_then(Value::as_str);
+            shown.unwrap_or_default().clone_into(&mut token);
         }
         ensure!(results.len() == 2, "{} clients came back", results.len());
         Ok("client_secret_basic, private_key_jwt".to_owned())
@@ -72,6 +75,39 @@ fn own_authority(run: &mut Run) {
     run.step("peers: no token is refused", |_| {
         site.refused("/no-token", None, "token_missing")
     });
+    run.step("peers: a gate in trouble lets nobody in", |_| {
+        a_gate_in_trouble_lets_nobody_in(&mut site, &token)
+    });
+}
+
+/// A good token while nobody, or somebody who talks nonsense, answers in the gate's place (G05).
+fn a_gate_in_trouble_lets_nobody_in(site: &mut Site, token: &str) -> Result<String> {
+    const ANSWERS: &[(&str, &str)] = &[
+        (
+            "503",
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+        ),
+        ("500", "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"),
+        (
+            "a redirection",
+            "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+        ),
+        ("half a line", "HTTP/1.1 20"),
+        ("no HTTP", "let him in\r\n"),
+        ("nothing, and the end", ""),
+    ];
+    ensure!(site.status("/before", token)? == 200, "the token is not good");
+    site.stop_gate();
+    ensure!(site.status("/down", token)? == 500, "a gate that is down lets in");
+    for (what, answer) in ANSWERS {
+        site.answer_for_gate(Some(answer))?;
+        let status = site.status("/trouble", token)?;
+        ensure!(status == 500, "a gate that answers {what} makes {status}");
+    }
+    site.answer_for_gate(None)?;
+    let status = site.status("/silence", token)?;
+    ensure!(status == 500, "a gate that is silent makes {status}");
+    Ok(format!("500 for {} kinds of it", ANSWERS.len() + 2))
 }
 
 /// A provider that never heard of us: found by discovery, its tokens recorded by nobody.

@@ -66,7 +66,7 @@ pub(super) fn page(cases: &[Case]) -> String {
         "{MADE}# The bad-token corpus\n\n\
          {} rows of what can be wrong with a token, {} cases in [testdata/tokens](../testdata/tokens/README.md): {} to be refused, {} good ones\n\
          beside them. {with_cases} rows have cases that are tokens; {elsewhere} more cannot be a token alone and are tested where the rest of\n\
-         the situation is; {} are not covered yet.\n\n\
+         the situation is; {}.\n\n\
          `cargo xtask corpus` makes the files, `cargo xtask corpus --check` compares them. Every case runs through the library\n\
          (`crates/countersign-token/tests/it/published.rs::every_case_is_answered_as_published`) and through the program\n\
          (`crates/countersign/tests/it/corpus.rs::every_case_is_answered_as_published`); both compare the decision and the reason.\n\
@@ -80,7 +80,10 @@ pub(super) fn page(cases: &[Case]) -> String {
         cases.len(),
         refused(cases),
         cases.len() - refused(cases),
-        ROWS.len() - with_cases - elsewhere,
+        match ROWS.len() - with_cases - elsewhere {
+            0 => "every row is covered".to_owned(),
+            count => format!("{count} are not covered yet"),
+        },
     );
     page.push_str("\n## Where Countersign answers otherwise\n\n");
     page.push_str(if DIFFERENT.is_empty() {

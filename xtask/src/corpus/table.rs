@@ -660,7 +660,7 @@ pub(super) const ROWS: &[Row] = &[
         "L03",
         "same `jti`, different content; same content, two `jti`",
         "ledger rule",
-        &[],
+        &["crates/countersign-gate/tests/it/corpus.rs::l03_a_jti_is_no_evidence"],
     ),
     row(
         "L04",
@@ -675,7 +675,10 @@ pub(super) const ROWS: &[Row] = &[
         "L05",
         "ledger entry from another issuer's log",
         "this project's own rule",
-        &[],
+        &[
+            "crates/countersign-ledger/tests/it/remote.rs::nothing_is_believed_under_another_key",
+            "crates/countersign-gate/tests/it/corpus.rs::l05_another_ledger_vouches_for_nobody",
+        ],
     ),
     row(
         "G01",
@@ -711,7 +714,7 @@ pub(super) const ROWS: &[Row] = &[
         "G05",
         "auth service down, slow, 5xx, invalid gRPC",
         "CVE-2024-23324",
-        &[],
+        &["xtask/src/peers.rs::a_gate_in_trouble_lets_nobody_in"],
     ),
     row(
         "G06",
@@ -729,6 +732,6 @@ pub(super) const ROWS: &[Row] = &[
         "G08",
         "health-check User-Agent or path as bypass",
         "GHSA-5hvv-m4w4-gf6v",
-        &[],
+        &["crates/countersign-gate/tests/it/corpus.rs::g08_a_health_check_is_a_request_like_any_other"],
     ),
 ];

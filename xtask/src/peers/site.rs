@@ -1,5 +1,7 @@
 //! The processes of one site, and what a test asks of them.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -20,9 +22,10 @@ const SCOPE: &str = "mail.read";
 pub(super) struct Site {
     folder: PathBuf,
     nginx_port: u16,
+    gate_port: u16,
     _nginx: Server,
     _backend: Server,
-    _countersign: Server,
+    countersign: Option<Server>,
 }
 
 impl Site {
@@ -58,9 +61,10 @@ impl Site {
         Ok(Self {
             folder,
             nginx_port,
+            gate_port,
             _nginx: nginx,
             _backend: backend,
-            _countersign: countersign,
+            countersign: Some(countersign),
         })
     }
 
@@ -137,6 +141,36 @@ impl Site {
             "the decision log does not say refuse"
         );
         Ok(format!("401, {reason}"))
+    }
+
+    /// What nginx answers to a request with this token.
+    pub(super) fn status(&self, path: &str, token: &str) -> Result<u16> {
+        let header = format!("Bearer {token}");
+        Ok(http::get(self.nginx_port, path, &[("Authorization", &header)])?.status)
+    }
+
+    /// From here on nobody answers nginx.
+    pub(super) fn stop_gate(&mut self) {
+        self.countersign = None;
+    }
+
+    /// Answers nginx once in the gate's place, with these bytes or with silence.
+    pub(super) fn answer_for_gate(&self, answer: Option<&'static str>) -> Result<()> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.gate_port))
+            .context("the gate's port is not free")?;
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept()?;
+            // The port is free again before nginx hears anything.
+            drop(listener);
+            let mut request = [0; 4_096];
+            let _ = stream.read(&mut request)?;
+            match answer {
+                Some(answer) => stream.write_all(answer.as_bytes()),
+                // Until nginx gives up.
+                None => stream.read(&mut request).map(drop),
+            }
+        });
+        Ok(())
     }
 
     /// The newest line of the decision log with this member.

@@ -166,6 +166,92 @@ async fn g03_g04_odd_bytes_are_refused_or_shown_as_they_are() {
     assert_eq!(stack.last_line()["reason"], "request_malformed");
 }
 
+#[tokio::test]
+async fn g08_a_health_check_is_a_request_like_any_other() {
+    let stack = Stack::start(config()).await;
+    let names = [
+        "kube-probe/1.31",
+        "ELB-HealthChecker/2.0",
+        "GoogleHC/1.0",
+        "nginx (health)",
+        "",
+    ];
+    let paths = [
+        "/health",
+        "/healthz",
+        "/livez",
+        "/ping",
+        "/metrics",
+        "/.well-known/x",
+        "/check",
+    ];
+    for (name, path) in names.iter().flat_map(|name| paths.map(|path| (name, path))) {
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            let response = stack
+                .request("?resource=unasked")
+                .header("user-agent", *name)
+                .header("x-original-uri", path)
+                .header("x-original-method", method)
+                .send()
+                .await
+                .unwrap();
+            let line = stack.last_line();
+            assert_eq!(response.status().as_u16(), 401, "{name} {path} {line}");
+            assert_eq!(line["reason"], "token_missing", "{name} {path}");
+        }
+    }
+    // The gate's own health page admits nobody: it answers another address, and names no one.
+    let url = format!("{}/healthz?resource=unasked", stack.url);
+    let health = reqwest::Client::new().get(url).send().await.unwrap();
+    assert_eq!(health.status().as_u16(), 200);
+    let names_someone = |name: &reqwest::header::HeaderName| name.as_str().starts_with("x-countersign-");
+    assert!(!health.headers().keys().any(names_someone));
+}
+
+#[tokio::test]
+async fn l03_a_jti_is_no_evidence() {
+    let stack = Stack::start(config()).await;
+    let issued = stack.issuer.token(&json!({"jti": "one"}));
+    let index = stack.record(&issued, IssuanceKind::Access).await;
+    stack.check("mail", &issued, 200, None).await;
+    // The same `jti`, and so the same issuer, key and audience; one claim differs, or only its spelling does.
+    for forged in [
+        json!({"jti": "one", "sub": "admin"}),
+        json!({"jti": "one", "exp": NOW + 601}),
+    ] {
+        let token = stack.issuer.token(&forged);
+        let line = stack.check("mail", &token, 401, Some("never_issued")).await;
+        assert_eq!(line["provenance"], "not_recorded", "{forged}");
+    }
+    // The same content under another `jti` is another token, with an entry of its own.
+    let second = stack.issuer.token(&json!({"jti": "two"}));
+    stack.check("mail", &second, 401, Some("never_issued")).await;
+    let other = stack.record(&second, IssuanceKind::Access).await;
+    assert_ne!(index, other);
+    let line = stack.check("mail", &second, 200, None).await;
+    assert_eq!(line["ledger_index"], json!(other));
+    // Signed anew it is the same token: the content was issued.
+    let again = stack.issuer.token(&json!({"jti": "one"}));
+    assert_ne!(again, issued);
+    let line = stack.check("mail", &again, 200, None).await;
+    assert_eq!(line["ledger_index"], json!(index));
+}
+
+#[tokio::test]
+async fn l05_another_ledger_vouches_for_nobody() {
+    let (stack, elsewhere) = (Stack::start(config()).await, Stack::start(config()).await);
+    let token = stack.issuer.token(&json!({}));
+    elsewhere.record(&token, IssuanceKind::Access).await;
+    let line = stack.check("mail", &token, 401, Some("never_issued")).await;
+    assert_eq!(line["provenance"], "not_recorded");
+    // Nor does the record of another issuer's token with the same claims.
+    let namesake = Issuer::new("https://namesake.example", "enterprise");
+    stack
+        .record(&namesake.token(&json!({})), IssuanceKind::Access)
+        .await;
+    stack.check("mail", &token, 401, Some("never_issued")).await;
+}
+
 /// Sends bytes as they are and returns everything that comes back.
 async fn raw(url: &str, request: &[u8]) -> String {
     let address = url.split('/').nth(2).unwrap().to_owned();
