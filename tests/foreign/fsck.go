@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/tessera/api"
@@ -33,7 +34,12 @@ func fsckCommand(arguments []string) error {
 		}
 	}
 	check := fsck.New(place.verifier.Name(), place.verifier, fetcher, leafHashes, fsck.Opts{N: *workers})
-	return place.within(check.Check)
+	started := time.Now()
+	if err := place.within(check.Check); err != nil {
+		return err
+	}
+	fmt.Printf("{\"seconds\":%f}\n", time.Since(started).Seconds())
+	return nil
 }
 
 func leafHashes(bundle []byte) ([][]byte, error) {

@@ -4,6 +4,7 @@
 //! a second (elements, where the bench declares a throughput), so that bigger is better and the ratio is ours over theirs.
 
 mod comparisons;
+mod ledger;
 mod machine;
 mod results;
 
@@ -17,6 +18,10 @@ use crate::run::Run;
 use crate::{Usage, json, print, workspace};
 
 const PAGE: &str = "docs/performance.md";
+const GROWTH_TITLE: &str = "## Growth";
+const MACHINE_TITLE: &str = "## Machine";
+/// Where the growth curve ends unless told: some minutes.
+const GROWTH: u64 = 10_000_000;
 
 /// One comparison, measured.
 #[derive(Debug)]
@@ -29,7 +34,11 @@ struct Row {
 
 impl Row {
     fn ratio(&self) -> f64 {
-        self.ours / self.theirs
+        if self.what.less_is_better {
+            self.theirs / self.ours
+        } else {
+            self.ours / self.theirs
+        }
     }
 
     fn is_met(&self) -> bool {
@@ -42,11 +51,16 @@ struct Options {
     areas: Vec<String>,
     json: bool,
     write: bool,
+    /// Up to so many entries.
+    growth: Option<u64>,
 }
 
 /// Runs the command; true means that every goal is met.
 pub(crate) fn command(arguments: &[String]) -> Result<bool> {
     let options = options(arguments)?;
+    if let Some(entries) = options.growth {
+        return growth(entries);
+    }
     let mut rows = Vec::new();
     for area in AREAS {
         if options.areas.is_empty() || options.areas.iter().any(|it| it == area.name) {
@@ -65,7 +79,9 @@ pub(crate) fn command(arguments: &[String]) -> Result<bool> {
         print::out(&as_table(&rows));
     }
     if options.write {
-        write(&workspace::root().join(PAGE), &as_page(&rows))?;
+        let page = workspace::root().join(PAGE);
+        let before = std::fs::read_to_string(&page).unwrap_or_default();
+        write(&page, &as_page(&rows, growth_section(&before)))?;
         print::error(&format!("{PAGE} is renewed"));
     }
     Ok(rows.iter().all(Row::is_met))
@@ -73,8 +89,15 @@ pub(crate) fn command(arguments: &[String]) -> Result<bool> {
 
 fn options(arguments: &[String]) -> Result<Options, Usage> {
     let mut options = Options::default();
-    for argument in arguments {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--growth" => {
+                let entries = arguments.next().map_or(Some(GROWTH), |it| it.parse().ok());
+                let entries =
+                    entries.ok_or_else(|| Usage("--growth takes a number of entries".to_owned()))?;
+                options.growth = Some(entries);
+            }
             "--json" => options.json = true,
             "--write" => options.write = true,
             area if AREAS.iter().any(|it| it.name == area) => options.areas.push(area.to_owned()),
@@ -91,6 +114,37 @@ fn options(arguments: &[String]) -> Result<Options, Usage> {
     Ok(options)
 }
 
+/// Measures the growth curve, and writes it into the page.
+fn growth(entries: u64) -> Result<bool> {
+    let log = Run::start()?.log("bench-growth")?;
+    let points = ledger::growth(&log, entries)?;
+    let mut section = format!(
+        "{GROWTH_TITLE}\n\nThe mean time of one durable append while a ledger grows, 8,192 callers waiting, over the entries after each size\n\
+         (`cargo xtask bench ledger --growth 10000000`); and the memory of the process.\n\n\
+         | entries before | µs an append | resident memory, MiB |\n|--:|--:|--:|\n"
+    );
+    section.extend(points.iter().map(|point| {
+        let memory = point.resident_bytes >> 20;
+        format!("| {} | {:.2} | {memory} |\n", point.size, point.microseconds)
+    }));
+    print::out(&section);
+    let page = workspace::root().join(PAGE);
+    let before = std::fs::read_to_string(&page).context("there is no page yet")?;
+    let after = match growth_section(&before) {
+        "" => before.replacen(MACHINE_TITLE, &format!("{section}\n{MACHINE_TITLE}"), 1),
+        old => before.replacen(old, &format!("{section}\n"), 1),
+    };
+    write(&page, &after)?;
+    Ok(true)
+}
+
+/// The part of the page that `--growth` has written; it stays when the rest is renewed.
+fn growth_section(page: &str) -> &str {
+    let section = page.find(GROWTH_TITLE).and_then(|start| page.get(start..));
+    let section = section.and_then(|rest| rest.get(..rest.find(MACHINE_TITLE)?));
+    section.unwrap_or_default()
+}
+
 fn measure(area: &'static Area) -> Result<Vec<Row>> {
     let folder = workspace::target_directory().join("criterion");
     let before = newest(&folder);
@@ -105,7 +159,11 @@ fn measure(area: &'static Area) -> Result<Vec<Row>> {
         log.run(&mut run)
             .with_context(|| format!("see {}", log.path.display()))?;
     }
-    rows(area, &measured_since(&folder, before)?)
+    let mut measured = measured_since(&folder, before)?;
+    if let Some(more) = area.more {
+        measured.extend(more(&log)?);
+    }
+    rows(area, &measured)
 }
 
 /// When the newest result was written: what is newer afterwards belongs to this run. Taken from the file system, so
@@ -149,8 +207,8 @@ fn as_json(row: &Row) -> Value {
     json::object([
         ("area", row.area.into()),
         ("name", format!("{} vs {}", row.what.name, row.what.peer).into()),
-        ("ours", rounded(row.ours, 1.0)),
-        ("theirs", rounded(row.theirs, 1.0)),
+        ("ours", rounded(row.ours, 1000.0)),
+        ("theirs", rounded(row.theirs, 1000.0)),
         ("unit", row.what.unit.into()),
         ("ratio", rounded(row.ratio(), 1000.0)),
         ("goal", row.what.goal.into()),
@@ -167,17 +225,32 @@ fn as_table(rows: &[Row]) -> String {
         let met = if row.is_met() { "yes" } else { "NO" };
         let (ratio, what) = (row.ratio(), row.what);
         format!(
-            "{:<7} {:<34} {:>11.0} {:>11.0} {:<10} {ratio:>6.2} {:>5.2} {met:<4} {}",
-            row.area, what.name, row.ours, row.theirs, what.unit, what.goal, what.peer
+            "{:<7} {:<34} {:>11} {:>11} {:<10} {ratio:>6.2} {:>5.2} {met:<4} {}",
+            row.area,
+            what.name,
+            shown(row.ours),
+            shown(row.theirs),
+            what.unit,
+            what.goal,
+            what.peer
         )
     }));
     lines.join("\n")
 }
 
-fn as_page(rows: &[Row]) -> String {
+/// Small numbers are milliseconds or bytes.
+fn shown(value: f64) -> String {
+    if value < 1000.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+fn as_page(rows: &[Row], growth: &str) -> String {
     let mut page = "# Performance\n\n\
-         Made by `cargo xtask bench --write`. Ours and theirs are measured in one run on one core; bigger is better, and the ratio is\n\
-         ours over theirs. Read the ratios: the absolute numbers belong to one machine. The fastest sample of each counts.\n\n\
+         Made by `cargo xtask bench --write`. Ours and theirs are measured in one run on one machine. The ratio is ours over theirs, and theirs\n\
+         over ours for milliseconds and bytes, so that bigger is better. Read the ratios: the absolute numbers belong to one machine. The fastest sample of each counts.\n\n\
          A peer is another library that does the same work as its own documentation shows; the goal is 1. A limit is what no program\n\
          can be faster than, such as the bare signature check; the goal is below 1.\n\n\
          | area | what | theirs is | ours | theirs | unit | ratio | goal | met |\n\
@@ -187,11 +260,17 @@ fn as_page(rows: &[Row]) -> String {
         let met = if row.is_met() { "yes" } else { "**no**" };
         let (ratio, what) = (row.ratio(), row.what);
         format!(
-            "| {} | {} | {} | {:.0} | {:.0} | {} | {ratio:.2} | {:.2} | {met} |\n",
-            row.area, what.name, what.peer, row.ours, row.theirs, what.unit, what.goal
+            "| {} | {} | {} | {} | {} | {} | {ratio:.2} | {:.2} | {met} |\n",
+            row.area,
+            what.name,
+            what.peer,
+            shown(row.ours),
+            shown(row.theirs),
+            what.unit,
+            what.goal
         )
     }));
-    page.extend(["\n## Machine\n\n", &machine::description()]);
+    page.extend(["\n", growth, MACHINE_TITLE, "\n\n", &machine::description()]);
     page
 }
 
@@ -203,6 +282,7 @@ mod tests {
         name: "token",
         benches: &[],
         parts: &[],
+        more: None,
         comparisons: &[
             Comparison {
                 name: "ES256",
@@ -211,6 +291,7 @@ mod tests {
                 peer: "signature",
                 unit: "tokens/s",
                 goal: 0.9,
+                less_is_better: false,
             },
             Comparison {
                 name: "ES256",
@@ -219,6 +300,7 @@ mod tests {
                 peer: "them",
                 unit: "tokens/s",
                 goal: 1.0,
+                less_is_better: false,
             },
         ],
     };
@@ -246,7 +328,8 @@ mod tests {
         assert_eq!(as_json(&found[1]), serde_json::from_str::<Value>(json).unwrap());
         assert!(as_table(&found).lines().nth(2).unwrap().contains(" NO "));
         assert!(
-            as_page(&found).contains("| token | ES256 | them | 90 | 100 | tokens/s | 0.90 | 1.00 | **no** |")
+            as_page(&found, "")
+                .contains("| token | ES256 | them | 90.00 | 100.00 | tokens/s | 0.90 | 1.00 | **no** |")
         );
         assert!(rows(&AREAS[0], &all[1..]).is_err(), "a bench is gone");
         let more = [
@@ -262,10 +345,20 @@ mod tests {
     }
 
     #[test]
+    fn the_growth_curve_stays_when_the_page_is_renewed() {
+        let page = as_page(&[], "## Growth\n\na curve\n\n");
+        assert_eq!(growth_section(&page), "## Growth\n\na curve\n\n");
+        assert_eq!(growth_section(&as_page(&[], "")), "");
+    }
+
+    #[test]
     fn the_page_is_never_half_renewed() {
         let parse = |line: &str| options(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
         assert!(parse("--write").is_ok());
         assert!(parse("token --json").is_ok());
+        assert_eq!(parse("ledger --growth 1000").unwrap().growth, Some(1000));
+        assert_eq!(parse("--growth").unwrap().growth, Some(GROWTH));
+        assert!(parse("--growth many").is_err());
         assert!(parse("token --write").is_err());
         assert!(parse("cats").is_err());
     }

@@ -39,7 +39,8 @@ usage: cargo xtask COMMAND
                                      write docs/foreign-verifiers.md
   semver REVISION                    what changed in the public face of countersign-token since then
   bench [token|ledger|gate] [--json] [--write]
-                                     measure ours and the peers; --write renews docs/performance.md
+                                     measure ours and the peers; --write renews docs/performance.md;
+                                     ledger --growth [N] measures the growth curve to N entries
 
 example: cargo xtask test tidy rust
 ";

@@ -1,5 +1,13 @@
 //! Which bench is put beside which.
 
+use anyhow::Result;
+
+use super::results::Measured;
+use crate::run::Log;
+
+/// Measures something itself.
+pub(super) type Measure = fn(&Log) -> Result<Vec<Measured>>;
+
 /// What `cargo xtask bench AREA` runs and shows.
 #[derive(Debug)]
 pub(super) struct Area {
@@ -9,6 +17,8 @@ pub(super) struct Area {
     pub(super) comparisons: &'static [Comparison],
     /// What is measured beside them and compared with nothing: a part of ours, for whoever makes it faster.
     pub(super) parts: &'static [&'static str],
+    /// What criterion cannot measure.
+    pub(super) more: Option<Measure>,
 }
 
 /// One row.
@@ -24,6 +34,8 @@ pub(super) struct Comparison {
     pub(super) unit: &'static str,
     /// The ratio to reach.
     pub(super) goal: f64,
+    /// Milliseconds or bytes: the ratio is theirs over ours.
+    pub(super) less_is_better: bool,
 }
 
 /// Beside a peer that does the same work: at least as fast.
@@ -104,6 +116,7 @@ pub(super) const AREAS: &[Area] = &[
             "parts/malformed: alg none",
             "parts/malformed: claim twice",
         ],
+        more: None,
     },
     Area {
         name: "ledger",
@@ -125,8 +138,180 @@ pub(super) const AREAS: &[Area] = &[
                 "append/raw/4000",
                 0.5,
             ),
+            // Beside Tessera, with latencies.
+            hammer(
+                "append, 1 caller waiting",
+                ("ours/1/per_second", "tessera/1/per_second", "Tessera POSIX"),
+                "entries/s",
+                5.0,
+                false,
+            ),
+            hammer(
+                "append p50, 1 caller waiting",
+                ("ours/1/p50_ms", "tessera/1/p50_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append p99, 1 caller waiting",
+                ("ours/1/p99_ms", "tessera/1/p99_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append p999, 1 caller waiting",
+                ("ours/1/p999_ms", "tessera/1/p999_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append, 64 callers waiting",
+                ("ours/64/per_second", "tessera/64/per_second", "Tessera POSIX"),
+                "entries/s",
+                5.0,
+                false,
+            ),
+            hammer(
+                "append p50, 64 callers waiting",
+                ("ours/64/p50_ms", "tessera/64/p50_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append p99, 64 callers waiting",
+                ("ours/64/p99_ms", "tessera/64/p99_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append p999, 64 callers waiting",
+                ("ours/64/p999_ms", "tessera/64/p999_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append, 1,000 callers waiting",
+                ("ours/1000/per_second", "tessera/1000/per_second", "Tessera POSIX"),
+                "entries/s",
+                5.0,
+                false,
+            ),
+            hammer(
+                "append p50, 1,000 callers waiting",
+                ("ours/1000/p50_ms", "tessera/1000/p50_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append p99, 1,000 callers waiting",
+                ("ours/1000/p99_ms", "tessera/1000/p99_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append p999, 1,000 callers waiting",
+                ("ours/1000/p999_ms", "tessera/1000/p999_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append, 10,000 callers waiting",
+                (
+                    "ours/10000/per_second",
+                    "tessera/10000/per_second",
+                    "Tessera POSIX",
+                ),
+                "entries/s",
+                5.0,
+                false,
+            ),
+            hammer(
+                "append p50, 10,000 callers waiting",
+                ("ours/10000/p50_ms", "tessera/10000/p50_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append p99, 10,000 callers waiting",
+                ("ours/10000/p99_ms", "tessera/10000/p99_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append p999, 10,000 callers waiting",
+                ("ours/10000/p999_ms", "tessera/10000/p999_ms", "Tessera POSIX"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "append p50, 1 caller waiting",
+                ("ours/1/p50_ms", "sync/p50_ms", "limit: one fdatasync"),
+                "ms",
+                0.77,
+                true,
+            ),
+            hammer(
+                "append, 10,000 callers waiting",
+                ("ours/10000/per_second", "goal/appends", "the goal"),
+                "entries/s",
+                1.0,
+                false,
+            ),
+            hammer(
+                "append p99, 10,000 callers waiting",
+                ("ours/10000/p99_ms", "goal/p99_ms", "the goal"),
+                "ms",
+                1.0,
+                true,
+            ),
+            hammer(
+                "audit, one core",
+                ("audit/ours/1", "audit/fsck/1", "Tessera fsck"),
+                "entries/s",
+                1.0,
+                false,
+            ),
+            hammer(
+                "audit, one core",
+                ("audit/ours/1", "goal/audit", "the goal"),
+                "entries/s",
+                1.0,
+                false,
+            ),
+            hammer(
+                "audit, two cores",
+                ("audit/ours/2", "audit/fsck/2", "Tessera fsck"),
+                "entries/s",
+                1.0,
+                false,
+            ),
+            hammer(
+                "stored for a token, tiles and bundles",
+                ("bytes/published_bytes", "goal/bytes", "the goal"),
+                "bytes",
+                1.0,
+                true,
+            ),
         ],
-        parts: &[],
+        parts: &[
+            "sync/per_second",
+            "sync/p99_ms",
+            "sync/p999_ms",
+            "bytes/journal_bytes",
+        ],
+        more: Some(super::ledger::measure),
     },
     Area {
         name: "gate",
@@ -141,8 +326,10 @@ pub(super) const AREAS: &[Area] = &[
             peer: "limit: the signature alone",
             unit: "decisions/s",
             goal: 0.75,
+            less_is_better: false,
         }],
         parts: &[],
+        more: None,
     },
 ];
 
@@ -160,6 +347,7 @@ const fn token(
         peer,
         unit: "tokens/s",
         goal,
+        less_is_better: false,
     }
 }
 
@@ -171,5 +359,25 @@ const fn ledger(name: &'static str, ours: &'static str, theirs: &'static str, go
         peer: "limit: write and sync of as many entries at once",
         unit: "entries/s",
         goal,
+        less_is_better: false,
+    }
+}
+
+/// Ours, theirs and who they are.
+const fn hammer(
+    name: &'static str,
+    (ours, theirs, peer): (&'static str, &'static str, &'static str),
+    unit: &'static str,
+    goal: f64,
+    less_is_better: bool,
+) -> Comparison {
+    Comparison {
+        name,
+        ours,
+        theirs,
+        peer,
+        unit,
+        goal,
+        less_is_better,
     }
 }

@@ -11,9 +11,20 @@ use serde_json::Value;
 pub(super) struct Measured {
     /// As criterion prints it: group, function and parameter.
     pub(super) id: String,
-    /// Operations a second; elements a second where the bench declares them.
+    /// Operations a second; elements a second where the bench declares them. Elsewhere in the unit of its comparison.
     pub(super) per_second: f64,
     pub(super) written: SystemTime,
+}
+
+impl Measured {
+    /// What something else than criterion has measured, now.
+    pub(super) fn of(id: &str, value: f64) -> Self {
+        Self {
+            id: id.to_owned(),
+            per_second: value,
+            written: SystemTime::UNIX_EPOCH,
+        }
+    }
 }
 
 /// All results below the folder that are newer than this.

@@ -35,7 +35,7 @@ impl Verdict {
 }
 
 #[derive(Debug)]
-pub(super) struct Tools {
+pub(crate) struct Tools {
     folder: PathBuf,
     countersign: String,
 }
@@ -48,7 +48,7 @@ pub(super) struct Receipt {
 
 impl Tools {
     /// Builds the programs of `tests/foreign` from its pinned modules.
-    pub(super) fn build(log: &StepLog) -> Result<Self> {
+    pub(crate) fn build(log: &StepLog) -> Result<Self> {
         let go = install::go(log)?;
         let folder = workspace::target_directory().join("xtask/foreign/bin");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -67,7 +67,7 @@ impl Tools {
         })
     }
 
-    pub(super) fn foreign(&self, seconds: u32, verb: &str) -> Command {
+    pub(crate) fn foreign(&self, seconds: u32, verb: &str) -> Command {
         let mut foreign = limited(seconds, &self.folder.join("foreign").display().to_string());
         foreign.arg(verb);
         foreign
