@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -13,14 +14,17 @@ import (
 	"sync/atomic"
 )
 
-// loadCommand asks an authority for tokens, many at once, until it has so many, and fails if one request does. It prints
-// the fingerprint of the last token (SHA-256 of its signing input), never a token.
+// loadCommand asks an authority for tokens, many at once, until it has so many, and fails if one request does, unless told
+// that it may. It prints the fingerprint of the last token (SHA-256 of its signing input), or writes those of all that it was
+// given to a file; never a token.
 func loadCommand(arguments []string) error {
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
 	address := flags.String("token-endpoint", "", "where tokens are asked for")
 	client := flags.String("client", "", "client id")
 	secretFile := flags.String("secret-file", "", "file with the client's secret")
 	count := flags.Int64("count", 1000, "how many tokens")
+	file := flags.String("fingerprints", "", "file for the fingerprints of all tokens")
+	mayFail := flags.Bool("may-fail", false, "a caller that gets no token stops, and that is all")
 	callers := flags.Int("callers", 64, "how many requests at once")
 	if err := flags.Parse(arguments); err != nil {
 		return err
@@ -31,6 +35,10 @@ func loadCommand(arguments []string) error {
 	}
 	one := &request{address: *address, client: *client, secret: strings.TrimSpace(string(secret))}
 	http.DefaultTransport.(*http.Transport).MaxIdleConnsPerHost = *callers
+	released, err := openList(*file)
+	if err != nil {
+		return err
+	}
 	var next atomic.Int64
 	errors := make(chan error, *callers)
 	var last atomic.Value
@@ -43,19 +51,55 @@ func loadCommand(arguments []string) error {
 					errors <- err
 					return
 				}
-				last.Store(token)
+				fingerprint := fingerprintOf(token)
+				last.Store(fingerprint)
+				released.add(fingerprint)
 			}
 		})
 	}
 	callersDone.Wait()
 	close(errors)
-	if err := <-errors; err != nil {
+	if err := <-errors; err != nil && !*mayFail {
 		return err
 	}
-	token := last.Load().(string)
+	if fingerprint, some := last.Load().(string); some {
+		fmt.Println(fingerprint)
+	}
+	return released.close()
+}
+
+func fingerprintOf(token string) string {
 	signed := token[:max(strings.LastIndexByte(token, '.'), 0)]
-	fmt.Printf("%x\n", sha256.Sum256([]byte(signed)))
-	return nil
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(signed)))
+}
+
+// list is a file that many write lines to.
+type list struct {
+	mutex sync.Mutex
+	file  *os.File
+}
+
+func openList(path string) (*list, error) {
+	if path == "" {
+		return &list{}, nil
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	return &list{file: file}, err
+}
+
+func (l *list) add(line string) {
+	if l.file != nil {
+		l.mutex.Lock()
+		defer l.mutex.Unlock()
+		fmt.Fprintln(l.file, line)
+	}
+}
+
+func (l *list) close() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
 }
 
 type request struct{ address, client, secret string }
@@ -83,6 +127,54 @@ func (r *request) token() (string, error) {
 		return "", fmt.Errorf("no token, status %s", answer.Status)
 	}
 	return token.AccessToken, nil
+}
+
+// recordedCommand looks in a log for tokens that were released: each fingerprint of the file must be inside an entry of the
+// signed tree, wherever in it. It knows nothing else of entries.
+func recordedCommand(arguments []string) error {
+	flags := flag.NewFlagSet("recorded", flag.ExitOnError)
+	file := flags.String("fingerprints", "", "file with one fingerprint a line, hex")
+	place, err := readPlace(flags, arguments)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(*file)
+	if err != nil {
+		return err
+	}
+	missing := map[[32]byte]bool{}
+	for _, line := range strings.Fields(string(text)) {
+		bytes, err := hex.DecodeString(line)
+		if err != nil || len(bytes) != 32 {
+			return fmt.Errorf("%q is no fingerprint", line)
+		}
+		missing[[32]byte(bytes)] = true
+	}
+	released := len(missing)
+	signed, err := place.read("checkpoint")
+	if err != nil {
+		return err
+	}
+	tree, err := place.openCheckpoint(signed)
+	if err != nil {
+		return err
+	}
+	for bundle := int64(0); bundle*width < tree.N; bundle++ {
+		entries, err := place.bundle(tree, bundle)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			for start := 0; start+32 <= len(entry); start++ {
+				delete(missing, [32]byte(entry[start:start+32]))
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%d of %d released tokens are not in the log", len(missing), released)
+	}
+	fmt.Println(released)
+	return nil
 }
 
 // serveCommand serves a folder as a log would be, byte for byte: for damaged logs, which no honest server serves.

@@ -22,6 +22,7 @@ var commands = map[string]func(arguments []string) error{
 	"witness-db": witnessDatabaseCommand,
 	"submit":     submitCommand,
 	"load":       loadCommand,
+	"recorded":   recordedCommand,
 	"serve":      serveCommand,
 	"write":      writeCommand,
 	"hammer":     hammerCommand,
