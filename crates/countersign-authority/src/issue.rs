@@ -1,11 +1,15 @@
 //! Sign, record, release: in this order, and nothing leaves that the ledger does not hold.
+//!
+//! The epoch of the key is read before it signs and compared by the ledger when the record gets its place. So a token
+//! whose key was suspected, revoked or retired meanwhile is never recorded, and never released: it is thrown away, and
+//! the next key signs another.
 
 use std::fmt;
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_ledger::{AppendError, Entry, Issuance, IssuanceKind};
+use countersign_ledger::{AppendError, Epoch, IssuanceDraft, IssuanceKind, KeyName, KeyStateCode};
 use countersign_token::{Fingerprint, KeyState};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -13,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::authority::Authority;
 use crate::grant::Grant;
 use crate::issuer::Issuer;
+use crate::keyring::key_name;
 
 /// The longest text in a grant. Longer ones only make headers that servers refuse.
 const TEXT_LENGTH_MAX: usize = 512;
@@ -20,6 +25,8 @@ const TEXT_LENGTH_MAX: usize = 512;
 const CLAIMS_LENGTH_USUAL: usize = 512;
 /// The most scopes in a grant.
 const SCOPES_MAX: usize = 64;
+/// A request whose key changes under it this often is turned away: keys do not change that fast.
+const ATTEMPTS_MAX: usize = 4;
 
 /// Why no token was issued.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +55,12 @@ pub enum IssueError {
     /// The cryptographic library failed.
     #[error("the token could not be signed")]
     SigningFailed,
+    /// The key was taken out of use while the token was being issued, so the token was thrown away.
+    #[error("the signing key was taken out of use while the token was being issued")]
+    KeyFenced,
     /// The ledger did not take the record, so the token was thrown away.
     #[error("the issuance could not be recorded: {0}")]
-    RecordFailed(#[from] AppendError),
+    RecordFailed(#[source] AppendError),
 }
 
 impl IssueError {
@@ -65,6 +75,7 @@ impl IssueError {
             Self::KeyNotActive => "key_not_active",
             Self::KeyOutlived => "key_outlived",
             Self::SigningFailed => "signing_failed",
+            Self::KeyFenced => "key_fenced",
             Self::RecordFailed(_) => "record_failed",
         }
     }
@@ -75,6 +86,7 @@ impl IssueError {
             Self::IssuerUnknown => Some("use the `issuer` of a discovery document of this authority"),
             Self::LifetimeNotAllowed => Some("ask for less, or raise the realm's lifetime_max_seconds"),
             Self::KeyNotActive => Some("check the clock, and the issuer's keys with `countersign key list`"),
+            Self::KeyFenced => Some("ask again: the next key is active"),
             Self::RecordFailed(_) => {
                 Some("the token was not released; make the ledger writable and ask again")
             }
@@ -116,63 +128,120 @@ impl fmt::Debug for IssuedToken {
     }
 }
 
+/// A signed token that nobody may see yet.
+pub(crate) struct Unrecorded {
+    token: Zeroizing<String>,
+    expires_in: u64,
+    key_id: String,
+    record: IssuanceDraft,
+    fingerprint: Fingerprint,
+}
+
 impl Authority {
     /// Issues a token in process: signed, recorded durably, then released.
     pub async fn issue(&self, grant: Grant) -> Result<IssuedToken, IssueError> {
         let issuer = self.issuer(&grant.issuer).ok_or(IssueError::IssuerUnknown)?;
-        // Held until the record is durable (see `Issuer::signer`), and taken before the time is read: a transition
-        // that we wait for opens the next key's window at a later second than now.
+        for _ in 0..ATTEMPTS_MAX {
+            let signed = self.sign(issuer, &grant).await?;
+            match self.record(signed, &grant).await {
+                Err(IssueError::KeyFenced) => {}
+                released => return released,
+            }
+        }
+        Err(IssueError::KeyFenced)
+    }
+
+    /// Signs, and notes the epoch in which that happened.
+    pub(crate) async fn sign(&self, issuer: &Issuer, grant: &Grant) -> Result<Unrecorded, IssueError> {
+        // Taken before the time is read: a transition that we wait for opens the next key's window at a later second
+        // than now. It is not held while the ledger records: the epoch is what counts there.
         let signer = issuer.signer.read().await;
-        self.check_subject_key(issuer, &grant)?;
+        let epoch = self.signing_epoch(&key_name(signer.row()))?;
+        let parent_key = self.subject_key(issuer, grant)?;
         let now = self.now();
-        let expires_at = expiry(&grant, now, issuer.lifetime_seconds, issuer.lifetime_max_seconds)?;
-        let claims = claims(&grant, issuer, now, expires_at)?;
+        let expires_at = expiry(grant, now, issuer.lifetime_seconds, issuer.lifetime_max_seconds)?;
+        let claims = claims(grant, issuer, now, expires_at)?;
         let (token, fingerprint) = signer.sign(&claims, now, expires_at, issuer.lifetime_max_seconds)?;
-        let token = Zeroizing::new(token);
-        let kind = if grant.exchanged.is_some() {
-            IssuanceKind::Exchanged
-        } else {
-            IssuanceKind::Access
-        };
-        let record = Issuance {
-            kind,
+        let exchanged = grant.exchanged.as_ref();
+        let record = IssuanceDraft {
+            kind: exchanged.map_or(IssuanceKind::Access, |_| IssuanceKind::Exchanged),
             fingerprint: *fingerprint.as_bytes(),
-            issuer: issuer.ledger_id,
-            key: *signer.row().public.thumbprint(),
+            key: key_name(signer.row()),
+            epoch,
+            parent_key,
             issued_at: now,
             expires_at,
-            lineage: grant.exchanged.map(|exchanged| exchanged.lineage),
+            lineage: exchanged.map(|exchanged| exchanged.lineage.clone()),
         };
-        let ledger_index = self.ledger().append(Entry::Issuance(record)).await?;
-        Ok(IssuedToken {
-            token,
+        Ok(Unrecorded {
+            token: Zeroizing::new(token),
             expires_in: expires_at.saturating_sub(now),
-            expires_at,
-            scope: grant.scope,
-            fingerprint,
-            ledger_index,
             key_id: signer.row().key_id.clone(),
+            record,
+            fingerprint,
         })
     }
-}
 
-impl Authority {
-    /// A key may have been revoked while the exchange was decided and the ledger asked. The subject token is of the same
-    /// issuer, so its key cannot change as long as we hold the signer.
-    fn check_subject_key(&self, issuer: &Issuer, grant: &Grant) -> Result<(), IssueError> {
+    /// Records a token durably, then hands it out; drops it when the ledger refuses.
+    pub(crate) async fn record(&self, signed: Unrecorded, grant: &Grant) -> Result<IssuedToken, IssueError> {
+        let expires_at = signed.record.expires_at;
+        let recorded = self.ledger().append(signed.record).await;
+        let ledger_index = recorded.map_err(|error| match error {
+            AppendError::EpochFenced => IssueError::KeyFenced,
+            error => IssueError::RecordFailed(error),
+        })?;
+        Ok(IssuedToken {
+            token: signed.token,
+            expires_in: signed.expires_in,
+            expires_at,
+            scope: grant.scope.clone(),
+            fingerprint: signed.fingerprint,
+            ledger_index,
+            key_id: signed.key_id,
+        })
+    }
+
+    fn signing_epoch(&self, key: &KeyName) -> Result<Epoch, IssueError> {
+        let unannounced = IssueError::RecordFailed(AppendError::KeyNotAnnounced);
+        let standing = self.ledger().key(key).ok_or(unannounced)?;
+        if standing.state == KeyStateCode::Active {
+            Ok(standing.epoch)
+        } else {
+            Err(IssueError::KeyNotActive)
+        }
+    }
+
+    /// The key of the subject token of an exchange, with its epoch. It may have been revoked while the exchange was
+    /// decided; when it is revoked later, before the new token is recorded, the epoch tells the ledger.
+    fn subject_key(&self, issuer: &Issuer, grant: &Grant) -> Result<Option<(KeyName, Epoch)>, IssueError> {
         let Some(exchanged) = &grant.exchanged else {
-            return Ok(());
+            return Ok(None);
         };
         let registry = self.registry(&issuer.realm);
         let record = registry
             .as_ref()
             .and_then(|registry| registry.issuer(&issuer.url));
         let key = record.and_then(|(record, _)| record.keys.key(&exchanged.subject_key_id));
-        match key.map(countersign_token::KeyRecord::state) {
-            Some(KeyState::Active | KeyState::Retired | KeyState::Suspect) => Ok(()),
-            Some(KeyState::Staged | KeyState::Expired | KeyState::Revoked) | None => {
-                Err(IssueError::SubjectKeyDistrusted)
-            }
+        let key = key.ok_or(IssueError::SubjectKeyDistrusted)?;
+        // The subject token is of the same issuer.
+        let name = KeyName {
+            issuer: issuer.ledger_id,
+            key: *key.thumbprint().as_bytes(),
+        };
+        let standing = self.ledger().key(&name).ok_or(IssueError::SubjectKeyDistrusted)?;
+        let trusted = match key.state() {
+            KeyState::Active | KeyState::Retired | KeyState::Suspect => true,
+            KeyState::Staged | KeyState::Expired | KeyState::Revoked => false,
+        };
+        // The ledger is ahead of the registry while a transition is under way.
+        let recorded = match standing.state {
+            KeyStateCode::Active | KeyStateCode::Retired | KeyStateCode::Suspect => true,
+            KeyStateCode::Staged | KeyStateCode::Expired | KeyStateCode::Revoked => false,
+        };
+        if trusted && recorded {
+            Ok(Some((name, standing.epoch)))
+        } else {
+            Err(IssueError::SubjectKeyDistrusted)
         }
     }
 }

@@ -24,8 +24,8 @@ pub(crate) struct Issuer {
     pub(crate) algorithm: SigningAlgorithm,
     pub(crate) lifetime_seconds: u64,
     pub(crate) lifetime_max_seconds: u64,
-    /// Read for as long as an issuance takes, from signing until it is recorded; written by a key transition. So a
-    /// transition waits for signatures in flight, and none is released after it under the old key.
+    /// Read while a token is signed, written by a key transition. Tokens that are signed and not yet recorded are not
+    /// waited for: the ledger refuses them after the transition.
     pub(crate) signer: RwLock<Signer>,
 }
 

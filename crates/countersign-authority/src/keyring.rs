@@ -1,12 +1,18 @@
 //! The private keys at rest: made, sealed, announced in the ledger, and destroyed.
 //!
 //! Order of every change, so that a crash between any two steps leaves something the next start completes: intent
-//! (state) → sealed files → ledger events → rows (state, one transaction, which also drops the intent) → memory →
-//! destruction of private parts that no longer sign.
+//! (state) → sealed files → ledger entries (one batch) → rows (state, one transaction, which also drops the intent) →
+//! memory → destruction of private parts that no longer sign. The ledger leads: what it says has happened.
 
 use std::collections::BTreeMap;
 
-use countersign_ledger::{AppendError, Entry, KeyEvent, KeyStateCode, Ledger, issuer_id};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_ledger::draft::{AnnouncementDraft, TransitionDraft};
+use countersign_ledger::entry::ReasonCode;
+use countersign_ledger::{
+    AppendError, Draft, KeyName, KeyStanding, KeyStateCode, Ledger, issuer_id, realm_id,
+};
 use countersign_token::KeyState;
 use countersign_token::limits::CLOCK_SKEW_DEFAULT;
 
@@ -155,11 +161,16 @@ impl Keyring {
         }
     }
 
-    /// Announces a transition in the ledger, then applies it. Returns the next bundle number.
+    /// Records a transition in the ledger, all of it or nothing, then applies it. Returns the next bundle number.
     pub(crate) async fn commit(&self, transition: &Transition) -> Result<u64, KeyringError> {
-        for row in transition.changed.iter().chain(&transition.added) {
-            self.announce(row).await?;
+        let mut drafts: Vec<Draft> = transition.changed.iter().map(change).collect();
+        for row in &transition.added {
+            drafts.push(announcement(row));
+            if row.state != KeyState::Staged {
+                drafts.push(change(row));
+            }
         }
+        self.ledger.append_together(drafts).await?;
         self.note_ledger_size().await?;
         Ok(self.state.apply(transition).await?)
     }
@@ -174,23 +185,92 @@ impl Keyring {
         Ok(durable::remove(&self.layout.sealed_key(key_id))?)
     }
 
-    /// Clears what a crash left: key files that never got a row, private parts that should be gone, and ledger
-    /// events of a transition that did not happen, which the present state is announced after.
-    pub(crate) async fn recover(&self) -> Result<(), KeyringError> {
+    /// Brings the state to where the ledger is, and clears what else a crash left: key files of a change that was never
+    /// recorded, private parts that should be gone. Returns the next bundle number if the state was behind.
+    pub(crate) async fn recover(&self) -> Result<Option<u64>, KeyringError> {
         let rows = self.state.keys().await?;
+        let mut behind = Transition::default();
+        behind
+            .changed
+            .extend(rows.iter().filter_map(|row| self.newer(row)));
+        // The one that becomes active comes last: two active keys are never stored.
+        behind.changed.sort_by_key(|row| row.state == KeyState::Active);
+        for (key_id, issuer) in self.state.intents().await? {
+            match self.standing(&issuer, &key_id) {
+                Some(standing) => behind
+                    .added
+                    .extend(self.recorded_row(&key_id, &issuer, &standing)?),
+                None => {
+                    tracing::warn!(issuer, key_id, "a key change was interrupted; undoing it");
+                    self.destroy(&key_id)?;
+                    self.state.forget_intent(&key_id).await?;
+                }
+            }
+        }
+        let number = if behind.changed.is_empty() && behind.added.is_empty() {
+            None
+        } else {
+            tracing::warn!("a key change was recorded and not applied; applying it");
+            self.note_ledger_size().await?;
+            Some(self.state.apply(&behind).await?)
+        };
         let signs = |row: &KeyRow| matches!(row.state, KeyState::Active | KeyState::Staged);
-        for row in rows.iter().filter(|row| !signs(row)) {
+        for row in behind.applied_to(rows).iter().filter(|row| !signs(row)) {
             self.destroy(&row.key_id)?;
         }
-        for (key_id, issuer) in self.state.intents().await? {
-            tracing::warn!(issuer, key_id, "a key change was interrupted; undoing it");
-            self.destroy(&key_id)?;
-            for row in rows.iter().filter(|row| row.issuer == issuer && signs(row)) {
-                self.announce(row).await?;
-            }
-            self.state.forget_intent(&key_id).await?;
-        }
-        Ok(())
+        Ok(number)
+    }
+
+    /// What the ledger says of a key.
+    fn standing(&self, issuer: &str, key_id: &str) -> Option<KeyStanding> {
+        let key = URL_SAFE_NO_PAD.decode(key_id).ok()?.try_into().ok()?;
+        let issuer = issuer_id(issuer);
+        self.ledger.key(&KeyName { issuer, key })
+    }
+
+    /// The row as the ledger has it, if that is another state.
+    fn newer(&self, row: &KeyRow) -> Option<KeyRow> {
+        let standing = self.standing(&row.issuer, &row.key_id)?;
+        (standing.state != state_code(row.state)).then(|| KeyRow {
+            state: key_state(standing.state),
+            sign_from: standing.sign_from,
+            sign_until: standing.sign_until,
+            changed_at: standing.at,
+            ..row.clone()
+        })
+    }
+
+    /// The row of a key that was recorded and got none. `None` while its realm is not configured, and so not unsealed.
+    fn recorded_row(
+        &self,
+        key_id: &str,
+        issuer: &str,
+        standing: &KeyStanding,
+    ) -> Result<Option<KeyRow>, KeyringError> {
+        let of_realm = |(realm, _): &(&String, &SealingKey)| realm_id(realm) == standing.realm;
+        let Some((realm, seal)) = self.seals.iter().find(of_realm) else {
+            return Ok(None);
+        };
+        let sealed = durable::read_secret(&self.layout.sealed_key(key_id))?;
+        let pkcs8 = seal.unseal(&key_context(issuer, key_id), &sealed)?;
+        // Its algorithm is that which makes it the key of this name.
+        let key = SigningAlgorithm::ALL
+            .into_iter()
+            .filter_map(|algorithm| PrivateKey::from_pkcs8(algorithm, &pkcs8).ok())
+            .find(|key| key.public().key_id() == key_id)
+            .ok_or(KeyringError::KeyMismatch)?;
+        Ok(Some(KeyRow {
+            key_id: key_id.to_owned(),
+            issuer: issuer.to_owned(),
+            realm: realm.clone(),
+            algorithm: key.algorithm(),
+            public: key.public().clone(),
+            state: key_state(standing.state),
+            sign_from: standing.sign_from,
+            sign_until: standing.sign_until,
+            created_at: standing.at,
+            changed_at: standing.at,
+        }))
     }
 
     /// Marks retired keys expired once nothing that they signed can still be valid.
@@ -214,19 +294,6 @@ impl Keyring {
         Ok(())
     }
 
-    async fn announce(&self, row: &KeyRow) -> Result<(), KeyringError> {
-        let event = KeyEvent {
-            key: *row.public.thumbprint(),
-            issuer: issuer_id(&row.issuer),
-            state: state_code(row.state),
-            at: row.changed_at,
-            sign_from: row.sign_from,
-            sign_until: row.sign_until.unwrap_or(0),
-        };
-        self.ledger.append(Entry::Key(event)).await?;
-        Ok(())
-    }
-
     fn seal(&self, realm: &str) -> Result<&SealingKey, KeyringError> {
         let missing = || FileError::Missing(self.layout.sealing_key(realm));
         self.seals.get(realm).ok_or_else(|| missing().into())
@@ -244,6 +311,52 @@ pub(crate) fn expired(row: &KeyRow, lifetime_max_seconds: u64, now: u64) -> Opti
         changed_at: now,
         ..row.clone()
     })
+}
+
+fn announcement(row: &KeyRow) -> Draft {
+    Draft::Announcement(AnnouncementDraft {
+        key: key_name(row),
+        realm: realm_id(&row.realm),
+        at: row.changed_at,
+        sign_from: row.sign_from,
+        sign_until: row.sign_until,
+    })
+}
+
+fn change(row: &KeyRow) -> Draft {
+    Draft::Transition(TransitionDraft {
+        key: key_name(row),
+        state: state_code(row.state),
+        reason: match row.state {
+            KeyState::Suspect => ReasonCode::Suspicion,
+            KeyState::Revoked => ReasonCode::Compromise,
+            KeyState::Staged | KeyState::Active | KeyState::Retired | KeyState::Expired => {
+                ReasonCode::Routine
+            }
+        },
+        at: row.changed_at,
+        sign_from: row.sign_from,
+        sign_until: row.sign_until,
+    })
+}
+
+/// The key's name in the ledger.
+pub(crate) fn key_name(row: &KeyRow) -> KeyName {
+    KeyName {
+        issuer: issuer_id(&row.issuer),
+        key: *row.public.thumbprint(),
+    }
+}
+
+const fn key_state(state: KeyStateCode) -> KeyState {
+    match state {
+        KeyStateCode::Staged => KeyState::Staged,
+        KeyStateCode::Active => KeyState::Active,
+        KeyStateCode::Retired => KeyState::Retired,
+        KeyStateCode::Expired => KeyState::Expired,
+        KeyStateCode::Suspect => KeyState::Suspect,
+        KeyStateCode::Revoked => KeyState::Revoked,
+    }
 }
 
 const fn state_code(state: KeyState) -> KeyStateCode {

@@ -181,13 +181,14 @@ impl Authority {
         }
         let state = open_state(&layout, &base_url, &options.ledger).await?;
         let mut keyring = Keyring::new(layout, state, options.ledger.clone());
-        keyring.recover().await?;
-
         refuse_other_realm(&options.config, &base_url, &keyring.state.keys().await?)?;
         let now = (options.clock)();
-        let mut issuers = BTreeMap::new();
         for realm in &options.config.realms {
             open_realm(&mut keyring, realm, now).await?;
+        }
+        keyring.recover().await?;
+        let mut issuers = BTreeMap::new();
+        for realm in &options.config.realms {
             for issuer in open_issuers(&keyring, realm, &base_url, now).await? {
                 issuers.insert(issuer.url.clone(), Arc::new(issuer));
             }

@@ -114,18 +114,25 @@ impl Authority {
         to: KeyState,
     ) -> Result<u64, TransitionError> {
         let keyring = &self.shared().keyring;
-        keyring.recover().await?;
+        // A change that was recorded, but not applied, by an attempt before this one.
+        let caught_up = keyring.recover().await?;
+        if let Some(number) = caught_up {
+            self.reload(number).await?;
+        }
         let all = keyring.state.keys().await.map_err(KeyringError::from)?;
         let rows: Vec<KeyRow> = all
             .iter()
             .filter(|row| row.issuer == issuer.url)
             .cloned()
             .collect();
+        if let (Some(number), true) = (caught_up, is_in_state(&rows, key_id, to)) {
+            return Ok(number);
+        }
         let leaving = select(&rows, key_id, to)?;
         let successor = Successor::prepare(keyring, issuer, &rows, leaving, self.now()).await?;
 
-        // From here no token is signed: those in flight are recorded, the next ones wait for the new key and for the
-        // bundle that knows it.
+        // From here no token is signed: those in flight are refused by the ledger once the change is recorded, and join
+        // the next ones that wait for the new key and for the bundle that knows it.
         let mut signer = issuer.signer.write().await;
         let now = self.now();
         let transition = plan(&rows, leaving, to, &successor, issuer.lifetime_max_seconds, now);
@@ -152,6 +159,34 @@ impl Authority {
         );
         Ok(number)
     }
+
+    /// Brings signers and documents to what the state says.
+    async fn reload(&self, number: u64) -> Result<(), TransitionError> {
+        let shared = self.shared();
+        let rows = shared.keyring.state.keys().await.map_err(KeyringError::from)?;
+        let mut held = Vec::new();
+        for issuer in shared.issuers.values() {
+            let active = |row: &&KeyRow| row.issuer == issuer.url && row.state == KeyState::Active;
+            let Some(active) = rows.iter().find(active) else {
+                continue;
+            };
+            let mut signer = issuer.signer.write().await;
+            if signer.row() != active {
+                *signer = Signer::new(shared.keyring.load(active)?, active.clone());
+            }
+            // Until the bundle knows every new key, none signs.
+            held.push(signer);
+        }
+        let (published, bundle) = publish(number, &shared.realms, &rows)?;
+        shared.published.send_replace(Arc::new(published));
+        shared.trust.send_replace(Arc::new(bundle));
+        Ok(())
+    }
+}
+
+/// Whether what was asked for has been done already.
+fn is_in_state(rows: &[KeyRow], key_id: Option<&str>, state: KeyState) -> bool {
+    key_id.is_some_and(|key_id| rows.iter().any(|row| row.key_id == key_id && row.state == state))
 }
 
 fn select<'a>(rows: &'a [KeyRow], key_id: Option<&str>, to: KeyState) -> Result<&'a KeyRow, TransitionError> {

@@ -8,7 +8,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use countersign_console::{ConsoleOptions, KeyRow, KeyTable, router};
-use countersign_ledger::{Entry, Issuance, IssuanceKind, Ledger, NoteSigner, Options, issuer_id};
+use countersign_ledger::draft::active_key;
+use countersign_ledger::{
+    IssuanceDraft, IssuanceKind, KeyName, Ledger, NoteSigner, Options, issuer_id, realm_id,
+};
 
 /// 2026-03-01 12:00:00: the page is the same each time.
 const NOW: u64 = 1_772_366_400;
@@ -49,21 +52,33 @@ async fn ledger(directory: &std::path::Path) -> Result<Ledger, Box<dyn Error>> {
         Options::new(directory, origin),
         NoteSigner::from_seed(origin, &[7; 32])?,
     )?;
+    let key = KeyName {
+        issuer: issuer_id(ACME),
+        key: [1; 32],
+    };
+    ledger
+        .append_together(active_key(key, realm_id("enterprise"), NOW - DAY))
+        .await?;
+    let epoch = ledger
+        .key(&key)
+        .map(|standing| standing.epoch)
+        .unwrap_or_default();
     let mut appends = tokio::task::JoinSet::new();
-    for number in 0..1284u64 {
+    for number in 0..1282u64 {
         let mut fingerprint = [0; 32];
         fingerprint[..8].copy_from_slice(&number.to_be_bytes());
-        let entry = Entry::Issuance(Issuance {
+        let issuance = IssuanceDraft {
             kind: IssuanceKind::Access,
             fingerprint,
-            issuer: issuer_id(ACME),
-            key: [1; 32],
+            key,
+            epoch,
+            parent_key: None,
             issued_at: NOW - 4,
             expires_at: NOW + 600,
             lineage: None,
-        });
+        };
         let ledger = ledger.clone();
-        appends.spawn(async move { ledger.append(entry).await });
+        appends.spawn(async move { ledger.append(issuance).await });
     }
     while let Some(append) = appends.join_next().await {
         append??;

@@ -65,9 +65,7 @@ fn last_entry_at(ledger: &Ledger, size: u64) -> Result<Option<u64>, countersign_
     let Some(last) = size.checked_sub(1) else {
         return Ok(None);
     };
-    let entries = ledger.read(last, 1)?;
-    Ok(entries.first().map(|entry| match entry {
-        Entry::Issuance(issuance) => issuance.issued_at,
-        Entry::Key(event) => event.at,
-    }))
+    // A waypoint has no time, but it is never the last entry, and never beside another.
+    let entries = ledger.read(last.saturating_sub(1), 2)?;
+    Ok(entries.iter().rev().find_map(Entry::at))
 }

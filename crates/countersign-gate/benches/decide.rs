@@ -14,7 +14,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_gate::{Config, Gate, GateOptions, Request};
-use countersign_ledger::{Entry, Follower, Issuance, IssuanceKind, Ledger, NoteSigner, Options};
+use countersign_ledger::draft::active_key;
+use countersign_ledger::{Follower, IssuanceDraft, IssuanceKind, KeyName, Ledger, NoteSigner, Options};
 use countersign_token::{IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, TrustBundle};
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::json;
@@ -58,16 +59,23 @@ async fn gate(directory: &std::path::Path, key: &EcdsaKeyPair, token: &str) -> G
     let options = Options::new(directory.join("ledger"), "bench.example/ledger");
     let ledger = Ledger::open(options, signer).unwrap();
     let (input, _) = token.rsplit_once('.').unwrap();
-    let issuance = Issuance {
-        kind: IssuanceKind::Access,
-        fingerprint: digest(&SHA256, input.as_bytes()).as_ref().try_into().unwrap(),
+    let recorded_key = KeyName {
         issuer: [1; 32],
         key: [2; 32],
+    };
+    let drafts = active_key(recorded_key, [3; 32], NOW - 20);
+    ledger.append_together(drafts).await.unwrap();
+    let issuance = IssuanceDraft {
+        kind: IssuanceKind::Access,
+        fingerprint: digest(&SHA256, input.as_bytes()).as_ref().try_into().unwrap(),
+        key: recorded_key,
+        epoch: ledger.key(&recorded_key).unwrap().epoch,
+        parent_key: None,
         issued_at: NOW - 10,
         expires_at: NOW + 600,
         lineage: None,
     };
-    ledger.append(Entry::Issuance(issuance)).await.unwrap();
+    ledger.append(issuance).await.unwrap();
     let follower = Follower::start(ledger, Arc::new(|| NOW)).await;
     let (_, bundle) = tokio::sync::watch::channel(Arc::new(bundle(key)));
     Gate::start(GateOptions {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use countersign_ledger::{Entry, KeyStateCode, issuer_id};
+use countersign_ledger::{Entry, KeyName, issuer_id};
 use serde::Serialize;
 
 use crate::normal_form::Use;
@@ -16,7 +16,7 @@ pub const CLOCK_SKEW_SECONDS: u64 = 30;
 /// A token is recorded before it is released, so a token that is missing from the checkpoint was released after the
 /// last entry in it, and every use of it is later than each issuance there. Hence a use no later than the newest
 /// issuance is conclusive, less the clock skew. Towards the past the ledger is complete for keys that it saw before
-/// they could sign; for others it begins with the first entry about them, plus the clock skew.
+/// they could sign; for others it begins with their announcement, plus the clock skew.
 #[derive(Debug)]
 pub struct Coverage {
     clock_skew_seconds: u64,
@@ -24,6 +24,8 @@ pub struct Coverage {
     newest_issuance: Option<u64>,
     issuers: HashMap<[u8; 32], u64>,
     keys: HashMap<[u8; 32], KeyCoverage>,
+    /// By index of announcement, as issuances name them.
+    announced: HashMap<u64, KeyName>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,29 +58,37 @@ impl Coverage {
             newest_issuance: None,
             issuers: HashMap::new(),
             keys: HashMap::new(),
+            announced: HashMap::new(),
         }
     }
 
-    /// Takes in one entry. Entries come in the ledger's order.
-    pub fn note(&mut self, entry: &Entry) {
+    /// Takes in the entry at `index`. Entries come in the ledger's order.
+    pub fn note(&mut self, index: u64, entry: &Entry) {
         match entry {
             Entry::Issuance(issuance) => {
                 self.began.get_or_insert(issuance.issued_at);
                 self.newest_issuance = self.newest_issuance.max(Some(issuance.issued_at));
-                self.note_signer(issuance.issuer, issuance.key, issuance.issued_at, false);
             }
-            Entry::Key(event) => {
-                // Its time does not extend the coverage: a change may be announced for later.
-                let began = *self.began.get_or_insert(event.at);
-                let is_whole = event.state == KeyStateCode::Staged || event.sign_from >= began;
-                self.note_signer(event.issuer, event.key, event.at, is_whole);
+            Entry::KeyAnnouncement(announced) => {
+                // Its time does not extend the coverage: a key may be announced for later.
+                self.began.get_or_insert(announced.at);
+                let (issuer, key, since) = (announced.issuer, announced.key, announced.at);
+                let is_whole = announced.sign_from >= since;
+                self.announced.insert(index, KeyName { issuer, key });
+                self.issuers.entry(issuer).or_insert(since);
+                self.keys.entry(key).or_insert(KeyCoverage { since, is_whole });
             }
+            Entry::KeyTransition(_)
+            | Entry::RealmFence(_)
+            | Entry::Waypoint(_)
+            | Entry::Denial(_)
+            | Entry::Response(_) => {}
         }
     }
 
-    fn note_signer(&mut self, issuer: [u8; 32], key: [u8; 32], since: u64, is_whole: bool) {
-        self.issuers.entry(issuer).or_insert(since);
-        self.keys.entry(key).or_insert(KeyCoverage { since, is_whole });
+    /// The key that was announced at `index`, if it was noted.
+    pub fn announced(&self, index: u64) -> Option<KeyName> {
+        self.announced.get(&index).copied()
     }
 
     /// Why the ledger cannot be expected to know this token, or none where its silence is conclusive.
@@ -137,49 +147,52 @@ impl Coverage {
 
 #[cfg(test)]
 mod tests {
-    use countersign_ledger::{Issuance, IssuanceKind, KeyEvent};
+    use countersign_ledger::entry::KeyAnnouncement;
+    use countersign_ledger::{Issuance, IssuanceKind};
 
     use super::*;
     use crate::verdict::tests::used;
 
     const ISSUER: &str = "https://a.example";
 
-    fn issuance(key: u8, issued_at: u64) -> Entry {
+    fn issuance(key: u64, issued_at: u64) -> Entry {
         Entry::Issuance(Issuance {
             kind: IssuanceKind::Access,
             fingerprint: [9; 32],
-            issuer: issuer_id(ISSUER),
-            key: [key; 32],
+            key,
             issued_at,
             expires_at: issued_at + 300,
             lineage: None,
         })
     }
 
-    fn key_event(key: u8, state: KeyStateCode, at: u64, sign_from: u64) -> Entry {
-        let issuer = issuer_id("https://{tenantid}.example");
-        Entry::Key(KeyEvent {
-            key: [key; 32],
-            issuer,
-            state,
+    fn announcement(iss: &str, key: u8, at: u64, sign_from: u64) -> Entry {
+        Entry::KeyAnnouncement(KeyAnnouncement {
+            previous: None,
             at,
             sign_from,
-            sign_until: 0,
+            sign_until: None,
+            realm: [0; 32],
+            issuer: issuer_id(iss),
+            key: [key; 32],
         })
     }
 
     fn coverage() -> Coverage {
         let mut coverage = Coverage::new(10);
-        for entry in [
-            key_event(1, KeyStateCode::Active, 1000, 1000),
-            key_event(2, KeyStateCode::Active, 1000, 500),
-            key_event(3, KeyStateCode::Staged, 1100, 0),
-            issuance(4, 1200),
-            issuance(1, 2000),
-            issuance(1, 1999),
-            key_event(1, KeyStateCode::Retired, 9000, 1000),
-        ] {
-            coverage.note(&entry);
+        let tenants = "https://{tenantid}.example";
+        let entries = [
+            announcement(tenants, 1, 1000, 1000),
+            announcement(tenants, 2, 1000, 500),
+            announcement(tenants, 3, 1100, 1400),
+            announcement(ISSUER, 4, 1200, 0),
+            issuance(3, 1200),
+            issuance(0, 2000),
+            issuance(0, 1999),
+            announcement(tenants, 1, 9000, 1000),
+        ];
+        for (index, entry) in (0..).zip(&entries) {
+            coverage.note(index, entry);
         }
         coverage
     }
@@ -245,7 +258,8 @@ mod tests {
     fn an_empty_ledger_covers_nothing() {
         assert_eq!(Coverage::new(0).gap(&used()), Some(Gap::IssuerNotRecorded));
         let mut keys_only = Coverage::new(0);
-        keys_only.note(&key_event(1, KeyStateCode::Active, 1, 1));
+        keys_only.note(0, &announcement(ISSUER, 1, 1, 1));
+        assert_eq!(keys_only.announced(0).unwrap().key, [1; 32]);
         let mut used = used();
         used.key_thumbprint = Some([1; 32]);
         assert_eq!(keys_only.gap(&used), Some(Gap::AfterLedger));

@@ -147,6 +147,7 @@ fn differences(used: &Use<'_>, issuance: &Issuance) -> Vec<Difference> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use countersign_ledger::entry::KeyAnnouncement;
     use countersign_ledger::{Entry, IssuanceKind};
 
     use super::*;
@@ -175,26 +176,36 @@ pub(crate) mod tests {
 
     fn evidence() -> (Issuances, Coverage) {
         let (mut issuances, mut coverage) = (Issuances::default(), Coverage::new(0));
+        // A key that may have signed before the ledger began.
+        let announcement = KeyAnnouncement {
+            previous: None,
+            at: 1000,
+            sign_from: 0,
+            sign_until: None,
+            realm: [0; 32],
+            issuer: issuer_id("https://a.example"),
+            key: [7; 32],
+        };
+        coverage.note(0, &Entry::KeyAnnouncement(announcement));
         for (index, issued_at) in [(0_u8, 1000), (1, 2000)] {
             let entry = countersign_ledger::Issuance {
                 kind: IssuanceKind::Access,
                 fingerprint: [index; 32],
-                issuer: issuer_id("https://a.example"),
-                key: [7; 32],
+                key: 0,
                 issued_at,
                 expires_at: issued_at + 300,
                 lineage: None,
             };
             issuances.insert(&Issuance {
                 fingerprint: entry.fingerprint,
-                issuer: entry.issuer,
-                key: entry.key,
+                issuer: issuer_id("https://a.example"),
+                key: [7; 32],
                 kind: entry.kind,
                 issued_at: entry.issued_at,
                 expires_at: entry.expires_at,
                 ledger_index: index.into(),
             });
-            coverage.note(&Entry::Issuance(entry));
+            coverage.note(u64::from(index) + 1, &Entry::Issuance(entry));
         }
         (issuances, coverage)
     }

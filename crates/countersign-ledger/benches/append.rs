@@ -5,27 +5,43 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
-use countersign_ledger::{Entry, Issuance, IssuanceKind, Ledger, NoteSigner, Options};
+use countersign_ledger::draft::active_key;
+use countersign_ledger::{Epoch, IssuanceDraft, IssuanceKind, KeyName, Ledger, NoteSigner, Options};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const ORIGIN: &str = "bench.example/ledger";
 
-fn issuance(number: u64) -> Entry {
+const KEY: KeyName = KeyName {
+    issuer: [1; 32],
+    key: [2; 32],
+};
+/// Bytes of an issuance with its length, as batches hold it.
+const ENTRY_BYTES: usize = 50;
+
+fn issuance(number: u64, epoch: Epoch) -> IssuanceDraft {
     let mut fingerprint = [0; 32];
     fingerprint[..8].copy_from_slice(&number.to_be_bytes());
-    Entry::Issuance(Issuance {
+    IssuanceDraft {
         kind: IssuanceKind::Access,
         fingerprint,
-        issuer: [1; 32],
-        key: [2; 32],
+        key: KEY,
+        epoch,
+        parent_key: None,
         issued_at: 0,
-        expires_at: u64::MAX,
+        expires_at: 3_600,
         lineage: None,
-    })
+    }
+}
+
+/// Announces the key and makes it active.
+async fn make_ready(ledger: &Ledger) {
+    let drafts = active_key(KEY, [3; 32], 0);
+    ledger.append_together(drafts).await.unwrap();
 }
 
 /// `count` entries from `callers` tasks that each wait for their entry before they send the next.
 async fn append(ledger: &Ledger, callers: u64, count: u64) -> Duration {
+    let epoch = ledger.key(&KEY).unwrap().epoch;
     let start = Instant::now();
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
@@ -33,7 +49,7 @@ async fn append(ledger: &Ledger, callers: u64, count: u64) -> Duration {
             let share = count / callers + u64::from(caller < count % callers);
             tokio::spawn(async move {
                 for number in 0..share {
-                    ledger.append(issuance(number)).await.unwrap();
+                    ledger.append(issuance(number, epoch)).await.unwrap();
                 }
             })
         })
@@ -62,13 +78,13 @@ fn benches(criterion: &mut Criterion) {
         let path = directory.path().join(format!("ledger-{callers}"));
         let signer = NoteSigner::from_seed(ORIGIN, &[1; 32]).unwrap();
         let ledger = Ledger::open(Options::new(path, ORIGIN), signer).unwrap();
+        runtime.block_on(make_ready(&ledger));
         group.bench_function(format!("ledger/{callers}"), |bencher| {
             bencher.iter_custom(|count| runtime.block_on(append(&ledger, callers, count)));
         });
         ledger.close();
 
-        let entry = issuance(0).encode();
-        let batch = entry.repeat(usize::try_from(callers).unwrap());
+        let batch = vec![0x5a; ENTRY_BYTES * usize::try_from(callers).unwrap()];
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)

@@ -9,6 +9,7 @@ mod content;
 mod directory;
 mod error;
 mod journal;
+mod keys;
 mod note;
 mod state;
 mod tree;
@@ -48,8 +49,16 @@ pub struct Report {
     pub root: [u8; 32],
     /// Issuances by kind.
     pub issuances: BTreeMap<IssuanceKind, u64>,
-    /// Key events by the state entered.
+    /// Key events by the state entered; an announcement enters `staged`.
     pub key_events: BTreeMap<KeyStateCode, u64>,
+    /// Fences of realms.
+    pub fences: u64,
+    /// Denials.
+    pub denials: u64,
+    /// Steps of responses to incidents.
+    pub response_actions: u64,
+    /// Waypoints.
+    pub waypoints: u64,
     /// Entry bundles read.
     pub bundles_checked: u64,
     /// Hash tiles recomputed and compared, all levels.
@@ -104,7 +113,8 @@ impl Progress<'_> {
 }
 
 /// Checks the whole of a published ledger against its verifier key: signature, origin, every entry, every bundle,
-/// every tile of every level, the root. Stops at the first finding.
+/// every tile of every level, the root; that every issuance names a key that was announced before it and was active,
+/// and that the chains of key entries and denials have no gap. Stops at the first finding.
 ///
 /// ```no_run
 /// use countersign_ledger::audit::{DirectorySource, audit};

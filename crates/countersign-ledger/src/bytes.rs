@@ -43,3 +43,39 @@ pub(crate) fn wide(length: usize) -> u64 {
 pub(crate) fn narrow(length: u64) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
+
+/// The largest value of three bytes.
+pub(crate) const U24_MAX: u64 = (1 << 24) - 1;
+/// The largest value of five bytes.
+#[cfg(test)]
+pub(crate) const U40_MAX: u64 = (1 << 40) - 1;
+
+/// Takes a big-endian `u24`.
+pub(crate) fn take_u24(input: &mut &[u8]) -> Option<u64> {
+    let field = take::<3>(input)?;
+    Some(field.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+}
+
+/// Takes a big-endian `u40`.
+pub(crate) fn take_u40(input: &mut &[u8]) -> Option<u64> {
+    let field = take::<5>(input)?;
+    Some(field.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+}
+
+/// Appends a big-endian `u24`; `None` and nothing appended when the value does not fit.
+pub(crate) fn put_u24(out: &mut Vec<u8>, value: u64) -> Option<()> {
+    let [0, 0, 0, 0, 0, field @ ..] = value.to_be_bytes() else {
+        return None;
+    };
+    out.extend(field);
+    Some(())
+}
+
+/// Appends a big-endian `u40`; `None` and nothing appended when the value does not fit.
+pub(crate) fn put_u40(out: &mut Vec<u8>, value: u64) -> Option<()> {
+    let [0, 0, 0, field @ ..] = value.to_be_bytes() else {
+        return None;
+    };
+    out.extend(field);
+    Some(())
+}

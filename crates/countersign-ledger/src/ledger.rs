@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::disk::{Disk, LocalDisk};
+use crate::draft::{Draft, KeyName};
 use crate::entries::{EntryReader, ReadError};
-use crate::entry::{Entry, EntryError};
+use crate::entry::Entry;
 use crate::keeper::Keeper;
 use crate::local::LocalStore;
 use crate::note::NoteSigner;
 use crate::open::{OpenError, Opened, Options, open, open_local};
+use crate::place::{Order, Placer};
 use crate::publish::{Publisher, Served};
 use crate::queue::{AppendError, Queue, Waiting};
+use crate::registry::{self, KeyStanding, Registry};
 use crate::sequencer::{SequenceError, Sequencer};
 use crate::store::Store;
 use crate::tile::TileName;
@@ -51,6 +54,8 @@ struct Inner {
 struct Shared {
     queue: Queue,
     entries: EntryReader,
+    /// What the durable entries say of keys.
+    registry: RwLock<Arc<Registry>>,
     head: watch::Receiver<u64>,
     served: Served,
     witnessed: RwLock<Option<Arc<[u8]>>>,
@@ -117,6 +122,7 @@ impl Ledger {
         let time: Arc<dyn Time> = Arc::new(SystemClocks::new());
         let Opened {
             entries,
+            registry,
             sequencer,
             publisher,
             served,
@@ -125,6 +131,7 @@ impl Ledger {
         let shared = Arc::new(Shared {
             queue: Queue::new(options.queue_max),
             entries,
+            registry: RwLock::new(Arc::new(registry)),
             head,
             served,
             witnessed: RwLock::new(store.read_file(WITNESSED)?.map(Arc::from)),
@@ -153,7 +160,8 @@ impl Ledger {
             shared: shared.clone(),
             keeper: Keeper::new(store, time, options.retention),
         };
-        let writer = spawn("ledger-writer", move || writing.run(sequencer))?;
+        let placer = Placer::new(shared.registry());
+        let writer = spawn("ledger-writer", move || writing.run(sequencer, placer))?;
         let publisher = spawn("ledger-publisher", move || publishing.run(publisher))?;
         let keeper = spawn("ledger-keeper", move || keeping.run())?;
         let running = Mutex::new(Some(Running {
@@ -167,18 +175,51 @@ impl Ledger {
         })
     }
 
-    /// Records an entry: an [`Entry`], or the bytes of one. Resolves with its index once it is durable.
+    /// Records a draft. Resolves with its index once it is durable.
+    ///
+    /// An issuance is refused when its key was never announced, is not active, or changed since the caller read its
+    /// epoch; that is decided when the entry gets its place, so no issuance of an old epoch ever follows a transition.
     ///
     /// A caller that stops waiting does not undo the entry. After [`AppendError::Stopped`] the entry may or may not be
     /// in the ledger; what it records must not be released.
-    pub async fn append<E>(&self, entry: E) -> Result<u64, AppendError>
-    where
-        E: TryInto<Entry>,
-        EntryError: From<E::Error>,
-    {
-        let entry: Entry = entry.try_into().map_err(EntryError::from)?;
-        let reply = self.inner.shared.queue.push(entry.encode())?;
+    pub async fn append(&self, draft: impl Into<Draft>) -> Result<u64, AppendError> {
+        match draft.into() {
+            Draft::Issuance(draft) => {
+                let tickets = self.inner.shared.registry().tickets(&draft)?;
+                let (key, _) = tickets.signer;
+                let entry = Entry::Issuance(registry::issuance(&draft, key)).encode()?;
+                self.order(Order::Issuance { entry, tickets }).await
+            }
+            draft => self.append_together(vec![draft]).await,
+        }
+    }
+
+    /// Records drafts in their order and in one batch: all of them or, on any refusal or crash, none. Resolves with
+    /// the index of the first.
+    pub async fn append_together(&self, drafts: Vec<Draft>) -> Result<u64, AppendError> {
+        self.order(Order::Together(drafts)).await
+    }
+
+    async fn order(&self, order: Order) -> Result<u64, AppendError> {
+        let reply = self.inner.shared.queue.push(order)?;
         reply.await.unwrap_or(Err(AppendError::Stopped))
+    }
+
+    /// What the ledger says of a key, its epoch included; none if it was never announced. Linearizable with
+    /// [`append`](Self::append): read it, sign, and append with its epoch.
+    pub fn key(&self, name: &KeyName) -> Option<KeyStanding> {
+        let registry = self.inner.shared.registry();
+        registry.standing(registry.reference(name).ok()?)
+    }
+
+    /// What the ledger says of the key whose announcement has this index.
+    pub fn key_at(&self, index: u64) -> Option<KeyStanding> {
+        self.inner.shared.registry().standing(index)
+    }
+
+    /// Every key that was ever announced, in that order.
+    pub fn keys(&self) -> Vec<KeyStanding> {
+        self.inner.shared.registry().standings()
     }
 
     /// Number of durable entries. Linearizable with [`append`](Self::append): once an append has resolved, every later
@@ -302,6 +343,13 @@ impl std::fmt::Debug for Ledger {
     }
 }
 
+impl Shared {
+    fn registry(&self) -> Arc<Registry> {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.clone()
+    }
+}
+
 impl Inner {
     fn close(&self) {
         // Held until the end: a second caller returns only when the ledger is closed.
@@ -381,14 +429,14 @@ struct Writing {
 
 impl Writing {
     /// Serves the queue until it is closed or the disk fails. Dropping `head` tells followers that it is over.
-    fn run(self, mut sequencer: Sequencer) {
+    fn run(self, mut sequencer: Sequencer, mut placer: Placer) {
         // Whatever ends this thread, nobody may wait for it for ever.
         let _stop = StopOnDrop(&self.shared);
         while let Some(waiting) = self.shared.queue.take() {
             let mut waiting = waiting.into_iter().peekable();
             while waiting.peek().is_some() {
                 let batch = next_batch(&mut waiting, self.entries_max);
-                if let Err(error) = self.write(&mut sequencer, batch) {
+                if let Err(error) = self.write(&mut sequencer, &mut placer, batch) {
                     tracing::error!(%error, "the ledger stops: a batch could not be made durable");
                     self.shared.queue.stop();
                     for turned_away in waiting {
@@ -400,26 +448,44 @@ impl Writing {
         }
     }
 
-    /// Makes one batch durable, then tells everybody. An error is final and already told.
-    fn write(&self, sequencer: &mut Sequencer, batch: Vec<Waiting>) -> Result<(), SequenceError> {
-        let answer = match sequencer.append(batch.iter().map(|waiting| waiting.entry.as_slice())) {
-            Ok(first) => Ok(first),
+    /// Puts one batch in order and makes it durable, then tells everybody. An error is final and already told.
+    fn write(
+        &self,
+        sequencer: &mut Sequencer,
+        placer: &mut Placer,
+        batch: Vec<Waiting>,
+    ) -> Result<(), SequenceError> {
+        let batch = placer.place(batch, self.shared.entries.head());
+        if batch.entries.is_empty() {
+            return Ok(());
+        }
+        let answer = match sequencer.append(batch.entries.iter().map(Vec::as_slice)) {
+            Ok(_) => Ok(()),
             Err(SequenceError::StorageFull) => {
                 tracing::error!("entries are refused: no space for the next batch");
+                placer.undo(&batch);
                 Err(AppendError::StorageFull)
             }
             Err(error) => {
                 self.shared.queue.stop();
-                tell(batch, Err(AppendError::Stopped));
+                batch.tell(Err(AppendError::Stopped));
                 return Err(error);
             }
         };
         if answer.is_ok() {
+            // Before the callers are told: who has announced a key may sign with it.
+            let mut registry = self
+                .shared
+                .registry
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            *registry = placer.registry();
+            drop(registry);
             let head = self.shared.entries.head();
             self.head.send_replace(head);
             self.shared.news.tell(head);
         }
-        tell(batch, answer);
+        batch.tell(answer);
         Ok(())
     }
 }
@@ -444,21 +510,12 @@ fn next_batch(
     let mut bytes = 0usize;
     while let Some(next) = waiting.next_if(|next| {
         batch.is_empty()
-            || batch.len() < entries_max && bytes.saturating_add(next.entry.len()) <= BATCH_BYTES_MAX
+            || batch.len() < entries_max && bytes.saturating_add(next.order.length()) <= BATCH_BYTES_MAX
     }) {
-        bytes = bytes.saturating_add(next.entry.len()).saturating_add(2);
+        bytes = bytes.saturating_add(next.order.length()).saturating_add(2);
         batch.push(next);
     }
     batch
-}
-
-fn tell(batch: Vec<Waiting>, answer: Result<u64, AppendError>) {
-    for (offset, waiting) in (0u64..).zip(batch) {
-        // A caller that gave up has dropped its end.
-        let _ = waiting
-            .reply
-            .send(answer.map(|first| first.saturating_add(offset)));
-    }
 }
 
 /// How the publisher hears of new entries.

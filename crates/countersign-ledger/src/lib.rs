@@ -47,18 +47,23 @@
 //! let ledger = Ledger::open(Options::new(directory.path(), "ledger.example/1"), signer)?;
 //! let follower = Follower::start(ledger.clone(), Arc::new(|| 1_000)).await;
 //!
-//! let fingerprint = [7; 32];
-//! let index = ledger
-//!     .append(Entry::Issuance(Issuance {
-//!         kind: IssuanceKind::Access,
-//!         fingerprint,
-//!         issuer: issuer_id("https://login.example"),
-//!         key: [1; 32],
-//!         issued_at: 1_000,
-//!         expires_at: 1_300,
-//!         lineage: None,
-//!     }))
-//!     .await?; // durable from here on: now the token may be released
+//! // A key signs only after it was announced, and made active, in the ledger itself.
+//! let key = KeyName { issuer: issuer_id("https://login.example"), key: [1; 32] };
+//! ledger.append_together(draft::active_key(key, realm_id("enterprise"), 1_000)).await?;
+//!
+//! let epoch = ledger.key(&key).ok_or("never announced")?.epoch;
+//! let fingerprint = [7; 32]; // of the token that is signed here, after the epoch was read
+//! let issuance = IssuanceDraft {
+//!     kind: IssuanceKind::Access,
+//!     fingerprint,
+//!     key,
+//!     epoch,
+//!     parent_key: None,
+//!     issued_at: 1_000,
+//!     expires_at: 1_300,
+//!     lineage: None,
+//! };
+//! let index = ledger.append(issuance).await?; // durable from here on: now the token may be released
 //!
 //! let recorded = Provenance::Recorded { index: Some(index), kind: IssuanceKind::Access };
 //! assert_eq!(follower.provenance(&fingerprint, 1_300).await, recorded);
@@ -81,6 +86,7 @@ mod bytes;
 pub mod checkpoint;
 pub mod cosignature;
 mod disk;
+pub mod draft;
 mod edge;
 mod entries;
 pub mod entry;
@@ -95,17 +101,20 @@ mod hub;
 mod issued;
 mod journal;
 mod keeper;
+mod keys;
 mod ledger;
 mod local;
 pub mod monitor;
 pub mod note;
 mod open;
+mod place;
 pub mod policy;
 pub mod proof;
 mod publish;
 mod queue;
 pub mod record;
 mod recover;
+mod registry;
 #[cfg(feature = "remote")]
 pub mod remote;
 pub mod replica;
@@ -124,8 +133,9 @@ pub mod view;
 pub mod witness;
 
 pub use cosignature::Cosigner;
+pub use draft::{Draft, IssuanceDraft, KeyName};
 pub use entries::ReadError;
-pub use entry::{Entry, EntryError, Issuance, IssuanceKind, KeyEvent, KeyStateCode, Lineage, issuer_id};
+pub use entry::{Entry, EntryError, Issuance, IssuanceKind, KeyStateCode, Lineage, issuer_id, realm_id};
 pub use follow::{Clock, FollowOptions, Follower, Provenance};
 pub use freshness::SignedFreshness;
 pub use issued::{Issued, Keep};
@@ -133,4 +143,5 @@ pub use ledger::Ledger;
 pub use note::{NoteSigner, Verifier};
 pub use open::{OpenError, Options, RETENTION_MIN};
 pub use queue::AppendError;
+pub use registry::{Epoch, KeyStanding};
 pub use store::Store;

@@ -114,14 +114,40 @@ impl Monitor {
         source: &dyn Source,
         report: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<bool, MonitorError> {
-        let Some(seen) = self.view.seen() else {
-            return Ok(false);
-        };
-        let (size, root) = (seen.checkpoint().size, seen.checkpoint().root);
+        let size = self.view.seen().map_or(0, |seen| seen.checkpoint().size);
         if self.next >= size {
             return Ok(false);
         }
         let bundle = self.next.div_euclid(BUNDLE);
+        let first = bundle.saturating_mul(BUNDLE);
+        let entries = self.bundle(source, bundle)?;
+        for (index, entry) in (first..).zip(&entries) {
+            if index >= self.next {
+                report(index, entry);
+            }
+        }
+        self.next = first.saturating_add(wide(entries.len()));
+        Ok(true)
+    }
+
+    /// One entry of the tree that was seen last, fetched and verified, wherever the monitor stands: what an entry refers
+    /// to lies before it. `None` outside of the tree.
+    pub fn entry(&mut self, source: &dyn Source, index: u64) -> Result<Option<Vec<u8>>, MonitorError> {
+        let size = self.view.seen().map_or(0, |seen| seen.checkpoint().size);
+        if index >= size {
+            return Ok(None);
+        }
+        let entries = self.bundle(source, index.div_euclid(BUNDLE))?;
+        let place = index.rem_euclid(BUNDLE);
+        Ok(entries.into_iter().nth(crate::bytes::narrow(place)))
+    }
+
+    /// The entries of a bundle, verified against the tree that was seen last.
+    fn bundle(&mut self, source: &dyn Source, bundle: u64) -> Result<Vec<Vec<u8>>, MonitorError> {
+        let Some(seen) = self.view.seen() else {
+            return Ok(Vec::new());
+        };
+        let (size, root) = (seen.checkpoint().size, seen.checkpoint().root);
         let first = bundle.saturating_mul(BUNDLE);
         let count = u16::try_from(size.saturating_sub(first))
             .unwrap_or(TILE_WIDTH)
@@ -136,13 +162,7 @@ impl Monitor {
                 size,
             });
         }
-        for (index, entry) in (first..).zip(&entries) {
-            if index >= self.next {
-                report(index, entry);
-            }
-        }
-        self.next = first.saturating_add(wide(entries.len()));
-        Ok(true)
+        Ok(entries)
     }
 }
 

@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::disk::{Disk, is_full};
-use crate::entries::EntryReader;
+use crate::entries::{EntryReader, ReadError};
 use crate::entry::EntryError;
 use crate::freshness::{CheckpointSigner, SignedFreshness};
 use crate::journal;
+use crate::keys::{self, Signed};
 use crate::local::{LocalError, LocalStore};
 use crate::note::NoteSigner;
 use crate::proof;
 use crate::publish::{Publisher, Served};
 use crate::record::WriterId;
 use crate::recover::RecoverError;
+use crate::registry::{RebuildError, Registry};
 use crate::resume::{Resumed, resume};
 use crate::sequencer::{Head, Sequencer};
 use crate::store::{CHECKPOINT, File, Store, StoreError};
@@ -89,6 +91,7 @@ impl Options {
 /// A ledger's parts, proved to belong together.
 pub(crate) struct Opened {
     pub(crate) entries: EntryReader,
+    pub(crate) registry: Registry,
     pub(crate) sequencer: Sequencer,
     pub(crate) publisher: Publisher,
     pub(crate) served: Served,
@@ -131,6 +134,13 @@ pub(crate) fn open(
 
     let head = Arc::new(Head::new(resumed.position.next_index));
     let entries = EntryReader::new(store.clone(), head.clone());
+    let tiles = StoredTiles(&*store);
+    let believed = Signed {
+        checkpoint: &checkpoint,
+        edge: &resumed.tiler,
+        tiles: &tiles,
+    };
+    let registry = keys::read(&entries, (!resumed.incomplete).then_some(&believed))?;
     let served: Served = Arc::new(RwLock::new(note.into()));
     let sequencer = Sequencer::new(store.clone(), time, head, writer_id()?, resumed.position);
     let publisher = Publisher::new(
@@ -143,6 +153,7 @@ pub(crate) fn open(
     );
     Ok(Opened {
         entries,
+        registry,
         sequencer,
         publisher,
         served,
@@ -391,6 +402,12 @@ pub enum OpenError {
         /// Size of the signed checkpoint.
         size: u64,
     },
+    /// What the entries say of keys cannot be read, is not what was signed, or does not hang together.
+    #[error("what is said of keys cannot be believed from entry {index} on")]
+    KeysUnreadable {
+        /// Where it ends.
+        index: u64,
+    },
     /// No space left.
     #[error("no space is left for the ledger")]
     StorageFull,
@@ -421,6 +438,7 @@ impl OpenError {
             Self::EntryUnreadable { .. } => "ledger_entry_unreadable",
             Self::Truncated { .. } => "ledger_truncated",
             Self::Rewritten { .. } => "ledger_rewritten",
+            Self::KeysUnreadable { .. } => "ledger_keys_unreadable",
             Self::StorageFull => "ledger_storage_full",
             Self::Io(_) => "ledger_io",
         }
@@ -448,6 +466,9 @@ impl OpenError {
             Self::Corrupt { .. } | Self::ChainBroken { .. } | Self::BatchBroken { .. } => {
                 "keep the directory as evidence, check the disk, and restore the journal from a complete copy"
             }
+            Self::KeysUnreadable { .. } => {
+                "keep the directory as evidence, audit it, and restore the damaged file from a complete copy"
+            }
             Self::EntryUnreadable { .. } => "a newer release may have written it: open it with that release",
             Self::EntriesMissing { .. } => "restore the file from a backup or from anybody who fetched it",
             Self::Truncated { .. } | Self::Rewritten { .. } | Self::RolledBack { .. } => {
@@ -467,6 +488,17 @@ impl From<io::Error> for OpenError {
             io::ErrorKind::NotADirectory => Self::NotADirectory,
             _ if is_full(&error) => Self::StorageFull,
             _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<RebuildError> for OpenError {
+    fn from(error: RebuildError) -> Self {
+        match error {
+            RebuildError::Broken { index } | RebuildError::Read(ReadError::Damaged { index }) => {
+                Self::KeysUnreadable { index }
+            }
+            RebuildError::Read(ReadError::Io(error)) => error.into(),
         }
     }
 }

@@ -1,13 +1,15 @@
-//! The line in front of the journal: entries wait here while the sync before theirs runs.
+//! The line in front of the journal: orders wait here while the sync before theirs runs.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// An entry that waits, and whom to tell.
+use crate::place::{Order, Reply};
+
+/// An order that waits, and whom to tell.
 pub(crate) struct Waiting {
-    pub(crate) entry: Vec<u8>,
-    pub(crate) reply: oneshot::Sender<Result<u64, AppendError>>,
+    pub(crate) order: Order,
+    pub(crate) reply: Reply,
 }
 
 /// A bounded queue with one consumer.
@@ -41,10 +43,10 @@ impl Queue {
         }
     }
 
-    /// Puts an entry in line.
+    /// Puts an order in line.
     pub(crate) fn push(
         &self,
-        entry: Vec<u8>,
+        order: Order,
     ) -> Result<oneshot::Receiver<Result<u64, AppendError>>, AppendError> {
         let (reply, receiver) = oneshot::channel();
         let mut state = self.lock();
@@ -56,7 +58,7 @@ impl Queue {
         if state.waiting.len() >= self.entries_max {
             return Err(AppendError::Busy);
         }
-        state.waiting.push(Waiting { entry, reply });
+        state.waiting.push(Waiting { order, reply });
         let first = state.waiting.len() == 1;
         drop(state);
         if first {
@@ -131,9 +133,27 @@ pub enum AppendError {
     /// Too many entries wait. The entry was not written.
     #[error("too many entries are waiting to be recorded")]
     Busy,
-    /// The bytes are not an entry.
+    /// A value does not fit the entry. Nothing was written, here and in what follows.
     #[error(transparent)]
     Entry(#[from] crate::entry::EntryError),
+    /// No drafts were given.
+    #[error("there is nothing to record")]
+    Empty,
+    /// The ledger holds no announcement of the key.
+    #[error("the key was never announced in this ledger")]
+    KeyNotAnnounced,
+    /// The issuer has announced the key before.
+    #[error("the key was announced before")]
+    KeyAlreadyAnnounced,
+    /// The key does not sign: it is staged, or no longer active.
+    #[error("the key is not active in this ledger")]
+    KeyNotActive,
+    /// The key's state does not lead to that one.
+    #[error("the key's state does not lead to that one")]
+    TransitionNotAllowed,
+    /// The key changed its state, or its realm was fenced, after the caller had read the epoch.
+    #[error("the key changed its state, or its realm was fenced, while the token was being issued")]
+    EpochFenced,
 }
 
 impl AppendError {
@@ -145,6 +165,12 @@ impl AppendError {
             Self::StorageFull => "ledger_storage_full",
             Self::Busy => "ledger_busy",
             Self::Entry(error) => error.code(),
+            Self::Empty => "ledger_nothing_to_record",
+            Self::KeyNotAnnounced => "key_not_announced",
+            Self::KeyAlreadyAnnounced => "key_already_announced",
+            Self::KeyNotActive => "key_not_active",
+            Self::TransitionNotAllowed => "key_transition_not_allowed",
+            Self::EpochFenced => "epoch_fenced",
         }
     }
 
@@ -152,10 +178,17 @@ impl AppendError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Stopped => Some("see the log for the disk error, check the disk, then restart"),
-            Self::Closed => None,
             Self::StorageFull => Some("free some space; recording goes on by itself"),
             Self::Busy => Some("try again shortly; if it persists, the disk is slower than the demand"),
             Self::Entry(error) => error.hint(),
+            Self::KeyNotAnnounced => {
+                Some("announce the key and wait until that is recorded, then sign with it")
+            }
+            Self::EpochFenced => Some(
+                "throw the token away, read the key's standing again, and sign anew if it is still active",
+            ),
+            Self::TransitionNotAllowed => Some("a key only moves towards less trust"),
+            Self::Closed | Self::Empty | Self::KeyAlreadyAnnounced | Self::KeyNotActive => None,
         }
     }
 }

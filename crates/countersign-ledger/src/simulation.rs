@@ -4,3 +4,5 @@ mod clock;
 mod disk;
 mod faults;
 mod histories;
+
+pub(crate) use histories::action;

@@ -114,6 +114,16 @@ impl Tiler {
         Ok(())
     }
 
+    /// Whether the tree of `last`, entries that begin at a boundary of its highest level, is the right edge of this one.
+    pub(crate) fn ends_with(&self, last: &Self) -> bool {
+        self.levels.len() >= last.levels.len()
+            && self
+                .levels
+                .iter()
+                .zip(&last.levels)
+                .all(|(all, end)| all.ends_with(end))
+    }
+
     /// The root at the present size.
     pub(crate) fn root(&self) -> Hash {
         // Right to left: each level's unfinished hashes split into perfect subtrees by the bits of their number.

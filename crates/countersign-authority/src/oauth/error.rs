@@ -184,7 +184,7 @@ fn exchange_description(rule: Rule) -> &'static str {
 impl From<IssueError> for TokenError {
     fn from(error: IssueError) -> Self {
         match error {
-            IssueError::RecordFailed(_) => Self::LedgerUnavailable,
+            IssueError::RecordFailed(_) | IssueError::KeyFenced => Self::LedgerUnavailable,
             IssueError::SubjectExpired => Self::Exchange(Rule::SubjectExpired),
             IssueError::SubjectKeyDistrusted => Self::Exchange(Rule::SubjectNotVerified),
             IssueError::IssuerUnknown

@@ -45,7 +45,11 @@ fn sealed_files(world: &World) -> usize {
 fn announced(world: &World) -> Vec<KeyStateCode> {
     let entries = world.ledger.read(0, 1_000).unwrap().into_iter();
     let own = entries.filter_map(|entry| match entry {
-        Entry::Key(event) if event.issuer == issuer_id(&issuer()) => Some(event.state),
+        Entry::KeyAnnouncement(key) if key.issuer == issuer_id(&issuer()) => Some(KeyStateCode::Staged),
+        Entry::KeyTransition(change) => {
+            let key = world.ledger.key_at(change.key).unwrap();
+            (key.name.issuer == issuer_id(&issuer())).then_some(change.state)
+        }
         _ => None,
     });
     own.collect()
@@ -82,7 +86,10 @@ async fn activation_retires_the_old_key_and_stages_a_new_one() {
     let stolen = unseal_signing_key(&world.data(), &issuer(), &old.key_id).await;
     assert_eq!(stolen.unwrap_err().code(), "file_missing");
     let announced: Vec<&str> = announced(&world).into_iter().map(KeyStateCode::as_str).collect();
-    assert_eq!(announced, ["active", "staged", "retired", "active", "staged"]);
+    assert_eq!(
+        announced,
+        ["staged", "active", "staged", "retired", "active", "staged"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -215,7 +215,7 @@ async fn an_older_copy_of_the_ledger_is_refused() {
         .err()
         .unwrap();
     assert_eq!(error.code(), "ledger_rolled_back");
-    assert_eq!(error.to_string(), "the ledger has 6 entries, but had 10");
+    assert_eq!(error.to_string(), "the ledger has 9 entries, but had 13");
 }
 
 fn copy_directory(from: &Path, to: &Path) {
@@ -499,11 +499,13 @@ async fn a_first_start_killed_at_any_moment_is_completed_by_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_change_killed_at_any_moment_happens_or_does_not() {
     let directory = World::first_run().await.stop().await;
-    let mut before = 6;
+    let (mut before, mut patience) = (6, 40);
     for round in 0_u64..25 {
-        start_and_kill(directory.path(), 40 + round * 7 % 100).await;
+        start_and_kill(directory.path(), patience + round * 7 % 100).await;
         let after = check_whole(Arc::clone(&directory)).await;
         assert!(after >= before, "round {round}: no key is forgotten");
+        // On a busy machine it is killed before it has begun: that is another test.
+        patience += if after == before { 40 } else { 0 };
         before = after;
     }
     assert!(before > 6, "no key change was killed");

@@ -18,7 +18,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use countersign_console::{ConsoleOptions, KeyRow, KeyTable, router};
-use countersign_ledger::{Entry, Issuance, IssuanceKind, Ledger, NoteSigner, Options, issuer_id};
+use countersign_ledger::draft::active_key;
+use countersign_ledger::{
+    IssuanceDraft, IssuanceKind, KeyName, Ledger, NoteSigner, Options, issuer_id, realm_id,
+};
 use serde_json::{Value, json};
 
 /// 2026-03-01 12:00:00.
@@ -171,16 +174,27 @@ fn open_ledger(directory: PathBuf) -> Ledger {
     Ledger::open(options, NoteSigner::from_seed(origin, &[7; 32]).unwrap()).unwrap()
 }
 
-fn issuance(number: u8) -> Entry {
-    Entry::Issuance(Issuance {
-        kind: IssuanceKind::Access,
-        fingerprint: [number; 32],
+/// Records an issuance; on a new ledger after two entries of its key.
+async fn record(ledger: &Ledger, number: u8) {
+    let key = KeyName {
         issuer: issuer_id("https://login.example/consumer"),
         key: [1; 32],
+    };
+    if ledger.key(&key).is_none() {
+        let drafts = active_key(key, realm_id("consumer"), NOW - 3600);
+        ledger.append_together(drafts).await.unwrap();
+    }
+    let issuance = IssuanceDraft {
+        kind: IssuanceKind::Access,
+        fingerprint: [number; 32],
+        key,
+        epoch: ledger.key(&key).unwrap().epoch,
+        parent_key: None,
         issued_at: NOW - 60 + u64::from(number),
         expires_at: NOW + 600,
         lineage: None,
-    })
+    };
+    ledger.append(issuance).await.unwrap();
 }
 
 /// A decision `second` seconds after noon less a minute, with every member that the page shows.

@@ -3,7 +3,7 @@
 use countersign_console::KeyTable;
 use serde_json::json;
 
-use crate::{Console, NOW, Setup, decision, issuance, key, open_ledger};
+use crate::{Console, NOW, Setup, decision, key, open_ledger, record};
 
 /// Whether `parts` stand on the page in this order.
 fn check_order(page: &str, parts: &[&str]) {
@@ -78,7 +78,7 @@ async fn the_ledger_as_it_is() {
     assert_eq!(console.json().await["ledger"]["size"], 0);
     let ledger = console.ledger.clone().unwrap();
     for number in 1..=5 {
-        ledger.append(issuance(number)).await.unwrap();
+        record(&ledger, number).await;
     }
     // Closing publishes the checkpoint over everything.
     tokio::task::spawn_blocking(move || ledger.close()).await.unwrap();
@@ -86,8 +86,8 @@ async fn the_ledger_as_it_is() {
     let json = console.json().await;
     let seen = &json["ledger"];
     assert_eq!(seen["origin"], "login.example/ledger");
-    assert_eq!(seen["size"], 5);
-    assert_eq!(seen["checkpoint"]["size"], 5);
+    assert_eq!(seen["size"], 7);
+    assert_eq!(seen["checkpoint"]["size"], 7);
     assert_eq!(seen["newest_entry_at"], NOW - 55);
     assert_eq!(seen["recording"], false);
     let checkpoint = std::fs::read_to_string(console.directory.path().join("ledger/checkpoint")).unwrap();
@@ -101,12 +101,12 @@ async fn the_ledger_as_it_is() {
 async fn a_ledger_that_runs_is_no_trouble() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = open_ledger(directory.path().join("ledger"));
-    ledger.append(issuance(1)).await.unwrap();
+    record(&ledger, 1).await;
     let console = Console::serve(directory, Some(ledger), KeyTable::default(), None).await;
     let page = console.page().await;
     check_order(
         &page,
-        &["recording", "1 durable", "2026-03-01 11:59:01", "59 s ago"],
+        &["recording", "3 durable", "2026-03-01 11:59:01", "59 s ago"],
     );
     assert!(!page.contains("has stopped"));
 }

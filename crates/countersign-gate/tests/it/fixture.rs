@@ -10,7 +10,8 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_gate::{Config, Gate, GateOptions};
-use countersign_ledger::{Entry, Follower, Issuance, IssuanceKind, Ledger, NoteSigner, Options};
+use countersign_ledger::draft::active_key;
+use countersign_ledger::{Follower, IssuanceDraft, IssuanceKind, KeyName, Ledger, NoteSigner, Options};
 use countersign_token::{IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, TrustBundle};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -198,21 +199,26 @@ impl Stack {
 
     /// Records the issuance of this token, as its authority would have.
     pub(crate) async fn record(&self, token: &str, kind: IssuanceKind) -> u64 {
-        let issuance = Issuance {
-            kind,
-            fingerprint: fingerprint(token),
+        let ledger = self.ledger.as_ref().unwrap();
+        let key = KeyName {
             issuer: [1; 32],
             key: [2; 32],
+        };
+        if ledger.key(&key).is_none() {
+            let drafts = active_key(key, [3; 32], NOW - 20);
+            ledger.append_together(drafts).await.unwrap();
+        }
+        let issuance = IssuanceDraft {
+            kind,
+            fingerprint: fingerprint(token),
+            key,
+            epoch: ledger.key(&key).unwrap().epoch,
+            parent_key: None,
             issued_at: NOW - 10,
             expires_at: NOW + 600,
             lineage: None,
         };
-        self.ledger
-            .as_ref()
-            .unwrap()
-            .append(Entry::Issuance(issuance))
-            .await
-            .unwrap()
+        ledger.append(issuance).await.unwrap()
     }
 
     /// A request as the proxy makes it.

@@ -59,7 +59,7 @@ fn read_entries(source: &dyn Source, audited: &Report, evidence: &mut Evidence) 
         for _ in 0..width {
             let entry = take_entry(&mut rest).ok_or(LedgerError::Changed)?;
             tree.push(leaf_hash(entry));
-            evidence.note(index, Entry::decode(entry).map_err(LedgerError::EntryInvalid)?);
+            evidence.note(index, Entry::decode(entry).map_err(LedgerError::EntryInvalid)?)?;
             index += 1;
         }
     }
@@ -89,18 +89,26 @@ fn take_entry<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 impl Evidence {
-    fn note(&mut self, ledger_index: u64, entry: Entry) {
-        self.coverage.note(&entry);
-        let Entry::Issuance(issuance) = entry else { return };
+    fn note(&mut self, ledger_index: u64, entry: Entry) -> Result<(), LedgerError> {
+        self.coverage.note(ledger_index, &entry);
+        let Entry::Issuance(issuance) = entry else {
+            return Ok(());
+        };
+        // The audit has seen that it was announced before.
+        let key = self
+            .coverage
+            .announced(issuance.key)
+            .ok_or(LedgerError::Changed)?;
         self.issuances.insert(&Issuance {
             fingerprint: issuance.fingerprint,
-            issuer: issuance.issuer,
-            key: issuance.key,
+            issuer: key.issuer,
+            key: key.key,
             kind: issuance.kind,
             issued_at: issuance.issued_at,
             expires_at: issuance.expires_at,
             ledger_index,
         });
+        Ok(())
     }
 }
 

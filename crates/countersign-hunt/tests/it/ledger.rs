@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use countersign_ledger::{
-    Entry, Issuance, IssuanceKind, KeyEvent, KeyStateCode, Ledger, NoteSigner, issuer_id,
-};
+use countersign_ledger::draft::active_key;
+use countersign_ledger::{IssuanceDraft, IssuanceKind, KeyName, Ledger, NoteSigner, issuer_id, realm_id};
 
 use crate::command::file;
 
@@ -15,7 +14,7 @@ pub(crate) const BEGIN: u64 = 1_785_585_600;
 pub(crate) const KEY: [u8; 32] = [0; 32];
 pub(crate) const KEY_TEXT: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Writes a ledger to `directory`/ledger and its key to `directory`/ledger.vkey: one key, and `tokens` issuances one
+/// Writes a ledger to `directory`/ledger and its key to `directory`/ledger.vkey: one key in two entries, and `tokens` issuances one
 /// minute apart, the first at [`BEGIN`]. Token `n` has the fingerprint [`fingerprint`]`(n)`.
 pub(crate) fn write(directory: &Path, tokens: u16) {
     let origin = "ledger.example/1";
@@ -29,29 +28,26 @@ pub(crate) fn write(directory: &Path, tokens: u16) {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let issuer = issuer_id(ISSUER);
-        let (state, at) = (KeyStateCode::Active, BEGIN);
-        let key = KeyEvent {
+        let key = KeyName {
+            issuer: issuer_id(ISSUER),
             key: KEY,
-            issuer,
-            state,
-            at,
-            sign_from: BEGIN,
-            sign_until: 0,
         };
-        ledger.append(Entry::Key(key)).await.unwrap();
+        let drafts = active_key(key, realm_id("enterprise"), BEGIN);
+        ledger.append_together(drafts).await.unwrap();
+        let epoch = ledger.key(&key).unwrap().epoch;
         for number in 0..tokens {
             let issued_at = BEGIN + u64::from(number) * 60;
-            let issuance = Issuance {
+            let issuance = IssuanceDraft {
                 kind: IssuanceKind::Access,
                 fingerprint: fingerprint(number),
-                issuer,
-                key: KEY,
+                key,
+                epoch,
+                parent_key: None,
                 issued_at,
                 expires_at: issued_at + 3600,
                 lineage: None,
             };
-            ledger.append(Entry::Issuance(issuance)).await.unwrap();
+            ledger.append(issuance).await.unwrap();
         }
     });
     ledger.close();

@@ -15,7 +15,7 @@ fn row(after: i64, number: u16, changes: &Value) -> String {
         "key_thumbprint": KEY_TEXT, "algorithm": "ES256", "fingerprint": hex::encode(fingerprint(number)),
         "token_id": "j", "session_id": null, "subject": "alice", "client": "demo", "audience": ["mail"],
         "scope": ["mail.read"], "issued_at": issued_at, "expires_at": issued_at + 3600, "provenance": "recorded",
-        "ledger_index": number + 1, "bundle": 1, "resource": "mail", "method": "GET", "path": "/inbox",
+        "ledger_index": number + 2, "bundle": 1, "resource": "mail", "method": "GET", "path": "/inbox",
         "source_ip": "198.51.100.7", "user_agent": "curl", "duration_us": 80
     });
     for (name, value) in changes.as_object().unwrap() {
@@ -80,7 +80,7 @@ fn the_forged_token_is_found_among_real_ones() {
     assert_eq!(report["outcome"], "findings");
     assert_eq!(
         (&report["ledger"]["size"], &report["ledger"]["issuances"]),
-        (&json!(301), &json!(300))
+        (&json!(302), &json!(300))
     );
     assert_eq!(
         report["coverage"],

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::entry::EntryError;
+use crate::entry::{EntryError, KeyStateCode};
 
 /// Why a source could not be read. Says nothing about the ledger.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,42 @@ pub enum AuditError {
         index: u64,
         /// What is wrong with it.
         error: EntryError,
+    },
+    /// An entry names a key that this ledger never announced.
+    #[error("{path}: entry {index} names a key by index {key}, where none was announced before it")]
+    KeyNotAnnounced {
+        /// The file.
+        path: String,
+        /// The entry.
+        index: u64,
+        /// The index that it names.
+        key: u64,
+    },
+    /// A token under a key that did not sign at that place.
+    #[error("{path}: entry {index} is a token under a key that was {state} before it", state = state.as_str())]
+    KeyNotActive {
+        /// The file.
+        path: String,
+        /// The entry.
+        index: u64,
+        /// The key's state at that place.
+        state: KeyStateCode,
+    },
+    /// A key announced twice, or regaining trust.
+    #[error("{path}: entry {index} gives a key a state that it cannot enter")]
+    KeyTransitionInvalid {
+        /// The file.
+        path: String,
+        /// The entry.
+        index: u64,
+    },
+    /// A link or a waypoint that does not say what the entries before it say.
+    #[error("{path}: entry {index} does not continue the chain of key entries or denials")]
+    ChainBroken {
+        /// The file.
+        path: String,
+        /// The entry.
+        index: u64,
     },
     /// A tile is not there.
     #[error("{path}: missing")]
@@ -182,6 +218,10 @@ impl AuditError {
             Self::BundleTruncated { .. } => "audit_bundle_truncated",
             Self::BundleTrailing { .. } => "audit_bundle_trailing",
             Self::EntryMalformed { .. } => "audit_entry_malformed",
+            Self::KeyNotAnnounced { .. } => "audit_key_not_announced",
+            Self::KeyNotActive { .. } => "audit_key_not_active",
+            Self::KeyTransitionInvalid { .. } => "audit_key_transition_invalid",
+            Self::ChainBroken { .. } => "audit_chain_broken",
             Self::TileMissing { .. } => "audit_tile_missing",
             Self::TileLength { .. } => "audit_tile_length",
             Self::TileMismatch { .. } => "audit_tile_mismatch",
@@ -213,6 +253,12 @@ impl AuditError {
             Self::NotSigned | Self::OriginMismatch { .. } => "check that this key belongs to this ledger",
             Self::JournalDamaged { .. } | Self::CheckpointBehind { .. } | Self::FileUnexpected { .. } => {
                 "if the process was killed, open the ledger once and audit again; otherwise it was tampered with: keep a copy"
+            }
+            Self::KeyNotAnnounced { .. } | Self::KeyNotActive { .. } => {
+                "an alarm: somebody recorded a token under a key that had no right to sign; distrust the token and find who can append"
+            }
+            Self::KeyTransitionInvalid { .. } | Self::ChainBroken { .. } => {
+                "the ledger was written by a program that breaks its rules: keep a copy as evidence"
             }
             _ => "the ledger was damaged or tampered with: keep a copy as evidence",
         })

@@ -14,7 +14,7 @@ const FIRST_LINE: &str = "countersign-audit-state v1";
 /// Where an audit stands: the signed checkpoint it has seen, and the right edge of the tree so far.
 ///
 /// It is believed only as far as it proves itself: whoever goes on from it arrives at the signed root only if every
-/// hash in it is right. What it says was counted is taken from it.
+/// hash in it is right. What it says of keys and counts is taken from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     pub(super) verifier_key: String,
@@ -140,19 +140,29 @@ fn position(line: &str) -> Option<Position> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::{Entry, KeyEvent, KeyStateCode};
+    use crate::entry::{Denial, Denied, Entry, KeyAnnouncement, ReasonCode};
 
     fn state() -> State {
         let mut content = Content::default();
-        let event = KeyEvent {
-            key: [1; 32],
-            issuer: [2; 32],
-            state: KeyStateCode::Active,
+        let announcement = KeyAnnouncement {
+            previous: None,
             at: 1,
             sign_from: 1,
-            sign_until: 0,
+            sign_until: None,
+            realm: [3; 32],
+            issuer: [2; 32],
+            key: [1; 32],
         };
-        content.see(&Entry::Key(event).encode()).unwrap();
+        let denial = Denial {
+            denied: Denied::Token([1; 32]),
+            reason: ReasonCode::Routine,
+            previous: None,
+            at: 1,
+        };
+        let entries = [Entry::KeyAnnouncement(announcement), Entry::Denial(denial)];
+        for (index, entry) in (7..).zip(entries) {
+            content.see("", index, &entry.encode().unwrap()).unwrap().unwrap();
+        }
         State {
             verifier_key: "a.example/b+00000000+AAAA".to_owned(),
             opaque: false,

@@ -55,22 +55,17 @@ impl Walk<'_> {
         if bundle.root.is_none() {
             self.before_rest = Some(self.seen.clone());
         }
+        let mut placed = Ok(());
         for (index, entry) in bundle.entries() {
             if !self.opaque {
-                self.seen
-                    .content
-                    .see(entry)
-                    .map_err(|error| AuditError::EntryMalformed {
-                        path: bundle.path.clone(),
-                        index,
-                        error,
-                    })?;
+                placed = placed.and(self.seen.content.see(&bundle.path, index, entry)?);
             }
             if let Some(journal) = &mut self.journal {
                 journal.compare(&bundle.path, index, entry)?;
             }
         }
         bundle.tile?;
+        placed?;
         self.check_older(bundle.first, &bundle.hashes)?;
         self.seen.bundles = self.seen.bundles.saturating_add(1);
         self.seen.tiles = self.seen.tiles.saturating_add(1);
@@ -138,6 +133,10 @@ impl Walk<'_> {
             root,
             issuances: self.seen.content.issuances,
             key_events: self.seen.content.key_events,
+            fences: self.seen.content.fences,
+            denials: self.seen.content.denials,
+            response_actions: self.seen.content.response_actions,
+            waypoints: self.seen.content.waypoints,
             bundles_checked: self.seen.bundles,
             tiles_checked: self.seen.tiles,
             journal: self.journal.map(|journal| journal.report),

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::{Fault, SimDisk};
-use super::histories::{entry, options, signer};
+use super::histories::{action, options, signer};
 use crate::audit::audit;
 use crate::checkpoint::Checkpoint;
+use crate::draft::{KeyName, TransitionDraft, active_key};
+use crate::entry::{KeyStateCode, ReasonCode};
 use crate::journal::segment_path;
 use crate::ledger::Ledger;
 use crate::note::NoteSigner;
@@ -23,7 +25,7 @@ fn open(disk: &SimDisk) -> Result<Ledger, OpenError> {
 
 async fn append(ledger: &Ledger, count: u64) {
     for number in 0..count {
-        ledger.append(entry(number)).await.unwrap();
+        ledger.append(action(number)).await.unwrap();
     }
 }
 
@@ -69,8 +71,8 @@ async fn any_disk_error_stops_the_ledger_for_good() {
                 .await
                 .unwrap_err();
             disk.plan(after, fault);
-            assert_eq!(ledger.append(entry(1)).await, Err(AppendError::Stopped));
-            assert_eq!(ledger.append(entry(2)).await, Err(AppendError::Stopped));
+            assert_eq!(ledger.append(action(1)).await, Err(AppendError::Stopped));
+            assert_eq!(ledger.append(action(2)).await, Err(AppendError::Stopped));
             assert_eq!(ledger.head(), 1);
             assert!(!ledger.is_running());
             assert_eq!(ledger.read(0, 10).unwrap().len(), 1);
@@ -86,7 +88,7 @@ async fn a_full_disk_refuses_and_recovers() {
     disk.set_full(true);
     let mut recorded = 5;
     let refused = loop {
-        match ledger.append(entry(recorded)).await {
+        match ledger.append(action(recorded)).await {
             Ok(_) => recorded += 1,
             Err(error) => break error,
         }
@@ -95,7 +97,7 @@ async fn a_full_disk_refuses_and_recovers() {
     assert_eq!(refused.code(), "ledger_storage_full");
     assert_eq!(ledger.head(), recorded);
     disk.set_full(false);
-    assert_eq!(ledger.append(entry(recorded)).await, Ok(recorded));
+    assert_eq!(ledger.append(action(recorded)).await, Ok(recorded));
     ledger.close();
     assert_eq!(open(&disk).unwrap().head(), recorded + 1);
 }
@@ -107,7 +109,7 @@ async fn many_appends_share_few_syncs() {
     let tasks: Vec<_> = (0..4_000)
         .map(|number| {
             let ledger = ledger.clone();
-            tokio::spawn(async move { ledger.append(entry(number)).await.unwrap() })
+            tokio::spawn(async move { ledger.append(action(number)).await.unwrap() })
         })
         .collect();
     let mut indices = Vec::new();
@@ -142,15 +144,52 @@ async fn damage_after_the_signed_size_is_refused() {
 async fn damage_below_the_signed_size_is_found_when_it_is_read() {
     let disk = sample().await;
     let first = segments(&disk)[0].clone();
-    disk.tamper(&first, |bytes| bytes[240] ^= 1);
     let ledger = open(&disk).unwrap();
+    disk.tamper(&first, |bytes| bytes[240] ^= 1);
     assert_eq!(ledger.read(0, 1).unwrap_err().code(), "ledger_corrupt");
     assert_eq!(ledger.read(699, 1).unwrap().len(), 1);
     ledger.close();
+    // A start reads what is said of keys, and so everything since the last waypoint.
+    assert_eq!(refusal(&disk), "ledger_keys_unreadable");
     // Where the segment is gone, the bundles have its entries.
     disk.delete(&first);
     let ledger = open(&disk).unwrap();
     assert_eq!(ledger.read(0, 1_000).unwrap().len(), 700);
+}
+
+#[tokio::test]
+async fn what_is_said_of_keys_is_believed_only_if_it_was_signed() {
+    let disk = SimDisk::new(1);
+    let ledger = open(&disk).unwrap();
+    let key = KeyName {
+        issuer: [1; 32],
+        key: [2; 32],
+    };
+    ledger
+        .append_together(active_key(key, [3; 32], 10))
+        .await
+        .unwrap();
+    let revocation = TransitionDraft {
+        key,
+        state: KeyStateCode::Revoked,
+        reason: ReasonCode::Compromise,
+        at: 20,
+        sign_from: 10,
+        sign_until: Some(20),
+    };
+    ledger.append(revocation).await.unwrap();
+    append(&ledger, 700).await;
+    ledger.close();
+    // The first entries are now only in their bundle, which nothing but the root vouches for.
+    disk.delete(&segments(&disk)[0]);
+    let keys = open(&disk).unwrap().keys();
+    assert_eq!(keys.first().map(|key| key.state), Some(KeyStateCode::Revoked));
+    disk.tamper("tile/entries/000", |bytes| {
+        let state = 2 + 118 + 2 + 29 + 2 + 2;
+        assert_eq!(bytes[state], KeyStateCode::Revoked.code());
+        bytes[state] = KeyStateCode::Retired.code();
+    });
+    assert_eq!(refusal(&disk), "ledger_keys_unreadable");
 }
 
 #[tokio::test]
@@ -182,7 +221,7 @@ async fn a_shortened_or_exchanged_journal_is_refused() {
     let other = SimDisk::new(9);
     let ledger = open(&other).unwrap();
     for number in 0..700 {
-        ledger.append(entry(number + 1_000)).await.unwrap();
+        ledger.append(action(number + 1_000)).await.unwrap();
     }
     ledger.close();
     for path in segments(&other) {
@@ -204,7 +243,7 @@ async fn a_torn_tail_is_set_aside() {
     });
     let ledger = open(&disk).unwrap();
     assert_eq!(ledger.head(), 700);
-    ledger.append(entry(700)).await.unwrap();
+    ledger.append(action(700)).await.unwrap();
     ledger.close();
     let torn: Vec<_> = disk
         .paths()
@@ -291,7 +330,7 @@ async fn a_full_queue_refuses_early() {
     };
     let ledger = Ledger::open_on(Arc::new(disk), &options, signer()).unwrap();
     let appends: Vec<_> = (0..64)
-        .map(|number| Box::pin(ledger.append(entry(number))))
+        .map(|number| Box::pin(ledger.append(action(number))))
         .collect();
     let mut busy = 0;
     let mut recorded = 0;
@@ -299,7 +338,7 @@ async fn a_full_queue_refuses_early() {
     drop(appends);
     for number in 0..64 {
         let ledger = ledger.clone();
-        tasks.spawn(async move { ledger.append(entry(number)).await });
+        tasks.spawn(async move { ledger.append(action(number)).await });
     }
     while let Some(result) = tasks.join_next().await {
         match result.unwrap() {

@@ -6,7 +6,7 @@ use super::clock::SimClock;
 use super::disk::{Fault, Lies, Random, SimDisk};
 use crate::audit::audit;
 use crate::entries::ReadError;
-use crate::entry::{Entry, Issuance, IssuanceKind};
+use crate::entry::{ActionCode, Entry, ResponseAction, StageCode};
 use crate::local::LocalStore;
 use crate::note::NoteSigner;
 use crate::open::{OpenError, Opened, Options, open, open_local};
@@ -24,19 +24,21 @@ pub(super) fn options() -> Options {
     }
 }
 
+/// An entry that refers to no other, so that it may stand anywhere.
+pub(crate) fn action(number: u64) -> ResponseAction {
+    let mut target = [0xa5; 32];
+    target[..8].copy_from_slice(&number.to_be_bytes());
+    ResponseAction {
+        action: ActionCode::DenyTokens,
+        stage: StageCode::Executed,
+        at: 10,
+        case: [1; 16],
+        target,
+    }
+}
+
 pub(super) fn entry(number: u64) -> Vec<u8> {
-    let mut fingerprint = [0xa5; 32];
-    fingerprint[..8].copy_from_slice(&number.to_be_bytes());
-    let issuance = Issuance {
-        kind: IssuanceKind::Access,
-        fingerprint,
-        issuer: [1; 32],
-        key: [2; 32],
-        issued_at: 10,
-        expires_at: 20,
-        lineage: None,
-    };
-    Entry::Issuance(issuance).encode()
+    Entry::Response(action(number)).encode().unwrap()
 }
 
 fn open_sim(disk: &SimDisk, clock: &SimClock) -> Result<(Opened, Arc<LocalStore>), OpenError> {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use countersign_ledger::audit::{
     DirectorySource, Options, Report, State, audit, audit_directory, audit_directory_with,
 };
-use countersign_ledger::{Entry, IssuanceKind, KeyEvent, KeyStateCode, NoteSigner};
+use countersign_ledger::{IssuanceKind, KeyStateCode, NoteSigner};
 
-use crate::support::{append_all, issuance, open, signer};
+use crate::support::{READY, append, append_all, open, signer};
 
 /// Enough for a full level-1 tile would be 65,536; this has full and partial ones on level 0 and a partial on level 1.
 const SIZE: u64 = 700;
@@ -16,16 +16,7 @@ const SIZE: u64 = 700;
 async fn sample() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let ledger = open(directory.path()).unwrap();
-    append_all(&ledger, 0, SIZE - 1).await;
-    let event = KeyEvent {
-        key: [1; 32],
-        issuer: [2; 32],
-        state: KeyStateCode::Suspect,
-        at: 3,
-        sign_from: 1,
-        sign_until: 0,
-    };
-    ledger.append(Entry::Key(event)).await.unwrap();
+    append_all(&ledger, 0, SIZE).await;
     ledger.close();
     directory
 }
@@ -59,8 +50,9 @@ async fn an_honest_ledger_passes() {
     let directory = sample().await;
     let report = check(directory.path()).unwrap();
     assert_eq!(report.size, SIZE);
-    assert_eq!(report.issuances.get(&IssuanceKind::Access), Some(&(SIZE - 1)));
-    assert_eq!(report.key_events.get(&KeyStateCode::Suspect), Some(&1));
+    assert_eq!(report.issuances.get(&IssuanceKind::Access), Some(&(SIZE - READY)));
+    assert_eq!(report.key_events.get(&KeyStateCode::Staged), Some(&1));
+    assert_eq!(report.key_events.get(&KeyStateCode::Active), Some(&1));
     assert_eq!((report.bundles_checked, report.tiles_checked), (3, 4));
     assert_eq!(report.journal.unwrap().entries, SIZE);
     // By its published files alone, as somebody far away sees it.
@@ -261,7 +253,7 @@ async fn a_rolled_back_checkpoint_and_files_beyond_it_are_found() {
     let root = directory.path();
     let old = fs::read(root.join("checkpoint")).unwrap();
     let ledger = open(root).unwrap();
-    ledger.append(issuance(9_999)).await.unwrap();
+    append(&ledger, 9_999).await.unwrap();
     ledger.close();
     let new = fs::read(root.join("checkpoint")).unwrap();
     change_to(&root.join("checkpoint"), old);

@@ -5,34 +5,12 @@ use countersign_ledger::policy::Policy;
 use countersign_ledger::proof::TlogProof;
 use countersign_ledger::record::{Record, SegmentHeader};
 use countersign_ledger::witness::{AddCheckpoint, Witness};
-use countersign_ledger::{Cosigner, Entry, IssuanceKind, KeyStateCode, Verifier};
+use countersign_ledger::{Cosigner, Verifier};
 
 macro_rules! seed {
     ($path:literal) => {
         include_bytes!(concat!("../../../../fuzz/corpus/", $path)).as_slice()
     };
-}
-
-#[test]
-fn entries_read_as_described() {
-    let Entry::Issuance(issuance) = Entry::decode(seed!("ledger_entry/lineage")).unwrap() else {
-        panic!()
-    };
-    assert_eq!(
-        (issuance.kind, issuance.fingerprint),
-        (IssuanceKind::Exchanged, [0xaa; 32])
-    );
-    assert_eq!((issuance.issuer, issuance.key), ([0xbb; 32], [0xcc; 32]));
-    assert_eq!((issuance.issued_at, issuance.expires_at), (1_000, 2_000));
-    let lineage = issuance.lineage.unwrap();
-    assert_eq!((lineage.parent, lineage.root), ([0xdd; 32], [0xdd; 32]));
-    let Entry::Key(event) = Entry::decode(seed!("ledger_entry/key_event")).unwrap() else {
-        panic!()
-    };
-    assert_eq!(
-        (event.state, event.at, event.sign_from, event.sign_until),
-        (KeyStateCode::Suspect, 1, 2, 0)
-    );
 }
 
 #[test]

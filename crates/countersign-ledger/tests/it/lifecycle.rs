@@ -1,9 +1,11 @@
 //! Open, append, read, follow, close, open again.
 
 use countersign_ledger::checkpoint::Checkpoint;
-use countersign_ledger::{AppendError, Entry, EntryError, Follower, OpenError, Provenance, Verifier};
+use countersign_ledger::{AppendError, EntryError, Follower, OpenError, Provenance, Verifier};
 
-use crate::support::{EXPIRES_AT, append_all, clock, fingerprint, issuance, open};
+use crate::support::{
+    EXPIRES_AT, READY, append, append_all, clock, draft, epoch, fingerprint, issuance, make_ready, open,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_appended_is_there_after_reopening() {
@@ -12,14 +14,14 @@ async fn what_was_appended_is_there_after_reopening() {
     let ledger = open(&path).unwrap();
     let mut indices = append_all(&ledger, 0, 2_000).await;
     indices.sort_unstable();
-    assert!(indices.iter().copied().eq(0..2_000), "indices are dense");
+    assert!(indices.iter().copied().eq(READY..2_000), "indices are dense");
     let before = ledger.read(0, 10_000).unwrap();
     assert_eq!(before.len(), 2_000);
     assert_eq!(ledger.read(1_990, 100).unwrap(), before[1_990..]);
     assert_eq!(ledger.read(700, 5).unwrap(), before[700..705]);
     assert!(ledger.read(2_000, 5).unwrap().is_empty());
     ledger.close();
-    assert_eq!(ledger.append(issuance(1)).await, Err(AppendError::Closed));
+    assert_eq!(append(&ledger, 1).await, Err(AppendError::Closed));
 
     let verifier = Verifier::parse(ledger.verifier_key()).unwrap();
     assert_eq!(
@@ -31,18 +33,21 @@ async fn what_was_appended_is_there_after_reopening() {
     assert_eq!(again.head(), 2_000);
     assert_eq!(again.read(0, 10_000).unwrap(), before);
     assert_eq!(again.checkpoint(), ledger.checkpoint());
-    assert_eq!(again.append(issuance(9_999)).await, Ok(2_000));
+    assert_eq!(append(&again, 9_999).await, Ok(2_000));
 }
 
 #[tokio::test]
-async fn bytes_are_taken_only_when_they_are_an_entry() {
+async fn what_no_entry_can_hold_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = open(directory.path()).unwrap();
-    assert_eq!(ledger.append(issuance(1).encode()).await, Ok(0));
-    let refused = ledger.append(vec![1, 2, 3]).await;
-    assert_eq!(refused, Err(AppendError::Entry(EntryError::Truncated)));
-    assert_eq!(ledger.head(), 1);
-    assert_eq!(ledger.read(0, 1).unwrap(), [issuance(1)]);
+    make_ready(&ledger).await;
+    let mut timeless = draft(1, epoch(&ledger));
+    timeless.expires_at = timeless.issued_at;
+    let refused = ledger.append(timeless).await;
+    assert_eq!(refused, Err(AppendError::Entry(EntryError::LifetimeInvalid)));
+    assert_eq!(ledger.head(), READY);
+    assert_eq!(append(&ledger, 1).await, Ok(READY));
+    assert_eq!(ledger.read(READY, 1).unwrap(), [issuance(1)]);
 }
 
 #[tokio::test]
@@ -61,11 +66,11 @@ async fn a_follower_sees_everything_and_a_miss_is_conclusive() {
     append_all(&ledger, 0, 100).await;
     let follower = Follower::start(ledger.clone(), clock(5_000)).await;
     assert_eq!(follower.applied(), 100);
-    for number in 0..100 {
+    for number in READY..100 {
         assert!(follower.look_up(&fingerprint(number), EXPIRES_AT).is_some());
     }
     for number in 100..400 {
-        let index = ledger.append(issuance(number)).await.unwrap();
+        let index = append(&ledger, number).await.unwrap();
         let provenance = follower.provenance(&fingerprint(number), EXPIRES_AT).await;
         assert!(matches!(provenance, Provenance::Recorded { index: Some(found), .. } if found == index));
         assert_eq!(
@@ -101,7 +106,6 @@ async fn a_flood_of_misses_shares_its_reads() {
         assert_eq!(task.await.unwrap(), Provenance::NotRecorded);
     }
     assert!(follower.barrier_reads() <= 1_000);
-    assert!(matches!(issuance(1), Entry::Issuance(_)));
 }
 
 #[test]

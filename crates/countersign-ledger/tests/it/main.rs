@@ -11,6 +11,7 @@
 
 mod audit;
 mod corpus;
+mod fence;
 mod follow;
 mod foreign;
 mod freshness;
@@ -23,4 +24,5 @@ mod remote;
 mod resume;
 mod split_view;
 mod support;
+mod vectors;
 mod witness;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use countersign_ledger::Cosigner;
+use countersign_ledger::Entry;
 use countersign_ledger::audit::{DirectorySource, Source, SourceError};
 use countersign_ledger::monitor::{Monitor, SourceTiles, StateFile};
 use countersign_ledger::policy::Policy;
@@ -13,7 +14,7 @@ use countersign_ledger::proof::consistency;
 use countersign_ledger::view::View;
 use countersign_ledger::witness::{AddCheckpoint, Witness};
 
-use crate::support::{issuance, open, signer};
+use crate::support::{action, open, signer};
 
 fn policy() -> Policy {
     Policy::of_log(signer().verifier().clone())
@@ -23,7 +24,7 @@ fn policy() -> Policy {
 async fn history(directory: &Path, numbers: impl Iterator<Item = u64>) -> DirectorySource {
     let ledger = open(directory).unwrap();
     for number in numbers {
-        ledger.append(issuance(number)).await.unwrap();
+        ledger.append(action(number)).await.unwrap();
     }
     ledger.close();
     DirectorySource::new(directory)
@@ -249,7 +250,7 @@ async fn a_monitor_goes_on_where_it_was() {
         };
         let entries = follow(&mut monitor, &source);
         let expect: Vec<_> = (from..to)
-            .map(|number| (number, issuance(number).encode()))
+            .map(|number| (number, Entry::Response(action(number)).encode().unwrap()))
             .collect();
         assert_eq!(entries, expect);
         file.store(&monitor.state().unwrap()).unwrap();

@@ -15,7 +15,7 @@ use countersign_ledger::witness::{
 };
 use countersign_ledger::{Cosigner, Ledger, NoteSigner};
 
-use crate::support::{ORIGIN, append_all, issuance, open, signer};
+use crate::support::{ORIGIN, action, append_all, open, signer};
 
 const NOW: u64 = 1_700_000_000;
 
@@ -39,7 +39,7 @@ fn witness(directory: &Path) -> Witness {
 async fn ledger(directory: &Path, numbers: std::ops::Range<u64>) -> Ledger {
     let ledger = open(directory).unwrap();
     for number in numbers {
-        ledger.append(issuance(number)).await.unwrap();
+        ledger.append(action(number)).await.unwrap();
     }
     ledger.close();
     open(directory).unwrap()

@@ -143,12 +143,12 @@ fn a_ledger_is_witnessed_proved_and_watched_from_outside() {
         "60",
     ];
     let entries = ends(0, &watch);
-    assert_eq!(entries.lines().count(), 6, "{entries}");
-    assert!(entries.starts_with("0 key active key="), "{entries}");
+    assert_eq!(entries.lines().count(), 9, "{entries}");
+    assert!(entries.starts_with("0 key_announcement at="), "{entries}");
     assert_eq!(ends(0, &watch), "", "a second look shows nothing again");
     let issuer = format!("http://127.0.0.1:{port}/consumer");
     let json = ends(0, &["watch", ledger, "--once", "--issuer", &issuer, "--json"]);
-    assert_eq!(json.lines().count(), 3, "{json}");
+    assert_eq!(json.lines().count(), 4, "{json}");
     server.terminate();
     drop(witness);
 

@@ -8,7 +8,7 @@ use countersign_ledger::proof::{self, ProofError, TlogProof};
 use serde_json::json;
 
 use super::place::{Place, key_policy, read_policy, signatures_document, signatures_text};
-use super::told;
+use super::told::Told;
 use crate::cli::{CheckProof, Prove};
 use crate::config::read_text;
 use crate::failure::{Exit, Failure};
@@ -111,8 +111,14 @@ pub(super) fn check(arguments: &CheckProof, printer: Printer) -> Result<Exit, Fa
         let message = "the proof is good, but for an entry with another fingerprint";
         return Err(Failure::new(Exit::Refused, "proof_of_another_token", message));
     }
+    // The announcement of its key is another entry, which the receipt does not prove.
+    let told = Told {
+        index: proof.index,
+        bytes: &entry,
+        key: None,
+    };
     if printer.json() {
-        let mut document = told::document(proof.index, &entry);
+        let mut document = told.document();
         if let Some(fields) = document.as_object_mut() {
             fields.insert("origin".to_owned(), json!(trusted.checkpoint.origin));
             fields.insert("signed".to_owned(), signatures_document(&trusted));
@@ -125,7 +131,7 @@ pub(super) fn check(arguments: &CheckProof, printer: Printer) -> Result<Exit, Fa
         "{verdict}: entry {} of {} in {}",
         proof.index, trusted.checkpoint.size, trusted.checkpoint.origin
     ));
-    printer.line(&format!("  entry     {}", told::text(proof.index, &entry)));
+    printer.line(&format!("  entry     {}", told.text()));
     if let Some(names) = signatures_text(&trusted) {
         printer.line(&format!("  cosigned  {names}"));
     }

@@ -1,18 +1,20 @@
 //! `countersign ledger watch`: what a log records, from outside, as it grows.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_ledger::audit::Source;
 use countersign_ledger::cosignature::FreshnessError;
-use countersign_ledger::issuer_id;
 use countersign_ledger::monitor::{Monitor, MonitorError, StateFile};
 use countersign_ledger::view::ViewError;
+use countersign_ledger::{Entry, KeyName, issuer_id};
 use serde_json::json;
 
 use super::place::Place;
-use super::told::{self, Filter, Match};
+use super::told::{Filter, Match, Told, announced, key_index};
 use crate::cli::Watch;
 use crate::clock;
 use crate::failure::{Exit, Failure};
@@ -121,24 +123,25 @@ impl Watching {
         let mut shown = 0u64;
         let mut unreadable = 0u64;
         let mut bundles = 0;
+        let mut keys = Keys::default();
         loop {
-            let stepped = monitor.step(source, &mut |index, entry| {
-                match self.filter.look(entry) {
-                    Match::No => return,
+            let mut entries = Vec::new();
+            let stepped = monitor.step(source, &mut |index, entry| entries.push((index, entry.to_vec())));
+            let more = stepped.map_err(|error| failure(&error))?;
+            for (index, bytes) in &entries {
+                let key = keys.name(monitor, source, *index, bytes);
+                match self.filter.look(bytes, key) {
+                    Match::No => continue,
                     Match::Unreadable if !self.filter.is_open() => {
                         unreadable += 1;
-                        return;
+                        continue;
                     }
                     Match::Yes | Match::Unreadable => {}
                 }
                 shown += 1;
-                if self.printer.json() {
-                    self.printer.document(&told::document(index, entry));
-                } else {
-                    self.printer.line(&told::text(index, entry));
-                }
-            });
-            let more = stepped.map_err(|error| failure(&error))?;
+                let index = *index;
+                self.show(&Told { index, bytes, key });
+            }
             bundles += 1;
             if !more || bundles % BUNDLES_BETWEEN_STATES == 0 {
                 self.remember(monitor)?;
@@ -149,6 +152,14 @@ impl Watching {
         }
         self.tell_head(monitor, shown, unreadable);
         self.check_age(monitor)
+    }
+
+    fn show(&self, told: &Told<'_>) {
+        if self.printer.json() {
+            self.printer.document(&told.document());
+        } else {
+            self.printer.line(&told.text());
+        }
     }
 
     fn look(&self, monitor: &mut Monitor, note: &[u8]) -> Result<(), Failure> {
@@ -225,6 +236,34 @@ impl Watching {
         checked
             .map(|_| ())
             .map_err(|error| Failure::new(Exit::Refused, error.code(), error).maybe_hint(error.hint()))
+    }
+}
+
+/// The keys that entries name by the index of their announcement.
+#[derive(Default)]
+struct Keys(BTreeMap<u64, KeyName>);
+
+impl Keys {
+    /// The key that an entry names: from the announcements that came by, else fetched and verified. `None` when it
+    /// names none, or what it names cannot be had.
+    fn name(
+        &mut self,
+        monitor: &mut Monitor,
+        source: &dyn Source,
+        index: u64,
+        bytes: &[u8],
+    ) -> Option<KeyName> {
+        let entry = Entry::decode(bytes).ok()?;
+        if let Some(name) = announced(&entry) {
+            self.0.insert(index, name);
+        }
+        let wanted = key_index(&entry)?;
+        if !self.0.contains_key(&wanted) {
+            let announcement = monitor.entry(source, wanted).ok()??;
+            let name = announced(&Entry::decode(&announcement).ok()?)?;
+            self.0.insert(wanted, name);
+        }
+        self.0.get(&wanted).copied()
     }
 }
 
