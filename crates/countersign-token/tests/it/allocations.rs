@@ -1,9 +1,9 @@
 //! How often a token asks for memory. The cryptographic library's own requests are not Rust's and not counted.
 
-use countersign_token::{ParsedToken, verify};
+use countersign_token::{AudienceRule, ParsedToken, Registry, verify};
 use serde_json::json;
 
-use crate::world::{FOREIGN, TENANT, World, encode};
+use crate::world::{AUDIENCE, FOREIGN, TENANT, World, encode};
 
 /// The text of the token, and everything else about it.
 const PER_TOKEN: u64 = 2;
@@ -30,6 +30,22 @@ fn an_admitted_token_asks_twice() {
         });
         admit(&world, &token);
     }
+}
+
+#[test]
+fn a_record_that_asks_for_more_asks_no_more() {
+    let mut world = World::new();
+    let mut records = world.registry.issuers().to_vec();
+    for record in &mut records {
+        record.audiences = AudienceRule::Only(vec!["https://files.example".to_owned(), AUDIENCE.to_owned()]);
+        record.issued_at_offset = 300;
+    }
+    world.registry = Registry::new(records).unwrap();
+    let token = world.token("shared", |_, claims| {
+        claims["azp"] = claims["client_id"].clone();
+        claims["appid"] = claims["client_id"].clone();
+    });
+    admit(&world, &token);
 }
 
 #[test]
