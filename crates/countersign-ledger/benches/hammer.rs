@@ -23,9 +23,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use countersign_ledger::audit::{DirectorySource, Options as Audit, audit_with};
-use countersign_ledger::{Entry, Issuance, IssuanceKind, Ledger, NoteSigner, Options};
+use countersign_ledger::draft::active_key;
+use countersign_ledger::{Epoch, IssuanceDraft, IssuanceKind, KeyName, Ledger, NoteSigner, Options};
 
 const ORIGIN: &str = "bench.example/ledger";
+const KEY: KeyName = KeyName {
+    issuer: [1; 32],
+    key: [2; 32],
+};
 /// Callers that fill a ledger: enough for full batches.
 const FILLERS: u64 = 8_192;
 
@@ -50,18 +55,28 @@ fn main() {
     }
 }
 
-fn issuance(number: u64) -> Entry {
+fn issuance(number: u64, epoch: Epoch) -> IssuanceDraft {
     let mut fingerprint = [0; 32];
     fingerprint[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    Entry::Issuance(Issuance {
+    IssuanceDraft {
         kind: IssuanceKind::Access,
         fingerprint,
-        issuer: [1; 32],
-        key: [2; 32],
+        key: KEY,
+        epoch,
+        parent_key: None,
         issued_at: 1_800_000_000,
         expires_at: 1_800_003_600,
         lineage: None,
-    })
+    }
+}
+
+/// The epoch of the key, which is announced first.
+async fn epoch(ledger: &Ledger) -> Epoch {
+    if ledger.key(&KEY).is_none() {
+        let drafts = active_key(KEY, [3; 32], 1_800_000_000);
+        ledger.append_together(drafts).await.unwrap();
+    }
+    ledger.key(&KEY).unwrap().epoch
 }
 
 fn open(folder: &Path, callers: u64) -> Ledger {
@@ -77,6 +92,7 @@ fn open(folder: &Path, callers: u64) -> Ledger {
 /// Appends for a while after a second of warming up; each caller sends its next entry when it has the index of the last.
 async fn append(folder: &Path, callers: u64, length: Duration) {
     let ledger = open(folder, callers);
+    let epoch = epoch(&ledger).await;
     let (from, next) = (
         Instant::now() + Duration::from_secs(1),
         Arc::new(AtomicU64::new(0)),
@@ -93,7 +109,7 @@ async fn append(folder: &Path, callers: u64, length: Duration) {
                         return latencies;
                     }
                     ledger
-                        .append(issuance(next.fetch_add(1, Ordering::Relaxed)))
+                        .append(issuance(next.fetch_add(1, Ordering::Relaxed), epoch))
                         .await
                         .unwrap();
                     let end = Instant::now();
@@ -166,6 +182,7 @@ async fn fill(folder: &Path, count: u64) {
 }
 
 async fn add(ledger: &Ledger, count: u64) {
+    let epoch = epoch(ledger).await;
     let first = ledger.head();
     let next = Arc::new(AtomicU64::new(first));
     let tasks: Vec<_> = (0..FILLERS)
@@ -177,7 +194,7 @@ async fn add(ledger: &Ledger, count: u64) {
                     if number >= first + count {
                         return;
                     }
-                    ledger.append(issuance(number)).await.unwrap();
+                    ledger.append(issuance(number, epoch)).await.unwrap();
                 }
             })
         })

@@ -56,8 +56,10 @@ fn check_race(answers: &[Result<u64, AppendError>], fence: u64) {
                 );
                 before += 1;
             }
-            Err(AppendError::EpochFenced) => refused += 1,
-            Err(other) => panic!("{other}"),
+            Err(error) => {
+                assert_eq!(*error, AppendError::EpochFenced);
+                refused += 1;
+            }
         }
     }
     assert!(
