@@ -163,6 +163,13 @@ impl Keyring {
 
     /// Records a transition in the ledger, all of it or nothing, then applies it. Returns the next bundle number.
     pub(crate) async fn commit(&self, transition: &Transition) -> Result<u64, KeyringError> {
+        self.record(transition).await?;
+        self.note_ledger_size().await?;
+        Ok(self.state.apply(transition).await?)
+    }
+
+    /// From here on it has happened, whatever becomes of this process.
+    pub(crate) async fn record(&self, transition: &Transition) -> Result<(), KeyringError> {
         let mut drafts: Vec<Draft> = transition.changed.iter().map(change).collect();
         for row in &transition.added {
             drafts.push(announcement(row));
@@ -171,8 +178,7 @@ impl Keyring {
             }
         }
         self.ledger.append_together(drafts).await?;
-        self.note_ledger_size().await?;
-        Ok(self.state.apply(transition).await?)
+        Ok(())
     }
 
     /// Remembers how much the ledger holds, so that a start on an older copy of it shows.
@@ -196,15 +202,13 @@ impl Keyring {
         // The one that becomes active comes last: two active keys are never stored.
         behind.changed.sort_by_key(|row| row.state == KeyState::Active);
         for (key_id, issuer) in self.state.intents().await? {
-            match self.standing(&issuer, &key_id) {
-                Some(standing) => behind
-                    .added
-                    .extend(self.recorded_row(&key_id, &issuer, &standing)?),
-                None => {
-                    tracing::warn!(issuer, key_id, "a key change was interrupted; undoing it");
-                    self.destroy(&key_id)?;
-                    self.state.forget_intent(&key_id).await?;
-                }
+            if let Some(standing) = self.standing(&issuer, &key_id) {
+                let row = self.recorded_row(&key_id, &issuer, &standing)?;
+                behind.added.extend(row);
+            } else {
+                tracing::warn!(issuer, key_id, "a key change was interrupted; undoing it");
+                self.destroy(&key_id)?;
+                self.state.forget_intent(&key_id).await?;
             }
         }
         let number = if behind.changed.is_empty() && behind.added.is_empty() {

@@ -281,3 +281,6 @@ fn closed(row: &KeyRow, to: KeyState, now: u64) -> KeyRow {
         ..row.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -220,6 +220,52 @@ async fn issuing_goes_on_while_keys_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_was_in_flight_follows_a_revocation() {
+    let world = World::first_run().await;
+    let old = key(&world, KeyState::Active).key_id;
+    let issuing: Vec<_> = (0..16)
+        .map(|_| {
+            let authority = world.authority.clone();
+            tokio::spawn(async move {
+                let mut issued = Vec::new();
+                for _ in 0..20 {
+                    let grant = Grant::new(issuer(), "alice", "mail-app", MAIL);
+                    issued.push(authority.issue(grant).await.unwrap());
+                }
+                issued
+            })
+        })
+        .collect();
+    let mut head = world.ledger.watch();
+    let from = world.ledger.head();
+    head.wait_for(|head| *head > from + 40).await.unwrap();
+    world.authority.suspect(&issuer(), &old).await.unwrap();
+    let mut by_old = 0;
+    let mut released = Vec::new();
+    for task in issuing {
+        released.extend(task.await.unwrap());
+    }
+    let entries = world.ledger.read(0, 10_000).unwrap();
+    let is_suspicion = |entry: &Entry| matches!(entry, Entry::KeyTransition(change) if change.state == KeyStateCode::Suspect);
+    let suspected = (0..).zip(&entries).find(|(_, entry)| is_suspicion(entry));
+    let suspected: u64 = suspected.map(|(index, _)| index).unwrap();
+    for issued in &released {
+        if issued.key_id == old {
+            by_old += 1;
+            assert!(issued.ledger_index < suspected, "{issued:?}");
+        }
+    }
+    assert!(
+        by_old > 0 && by_old < released.len(),
+        "{by_old} of {}",
+        released.len()
+    );
+    // Nor does the ledger hold any that was not released.
+    let recorded = entries.iter().filter(|entry| matches!(entry, Entry::Issuance(_)));
+    assert_eq!(recorded.count(), released.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_retired_key_expires_when_its_last_token_has() {
     let world = World::first_run().await;
     world.authority.activate(&issuer()).await.unwrap();
