@@ -19,6 +19,7 @@ const AREAS: &[(&str, Area)] = &[
     ("foreign", |run, _| foreign::run(run)),
     ("first-run", |run, _| first_run::run(run)),
     ("model", |run, _| model(run)),
+    ("simulation", |run, _| simulation(run)),
     ("crash", crash),
 ];
 
@@ -26,6 +27,8 @@ const AREAS: &[(&str, Area)] = &[
 const CRASH_TESTS: u32 = 2;
 /// The protocol, and the protocol without each of its rules.
 const MODEL_TESTS: u32 = 2;
+/// So many seeded histories of each kind.
+const HISTORIES: u32 = 100_000;
 /// How often the crash test kills the process, unless told.
 const KILLS: u32 = 2_000;
 
@@ -178,6 +181,32 @@ fn model(run: &mut Run) {
             states.map_or("", |(number, _)| number),
             told("without the rule")
         ))
+    });
+}
+
+/// Seeded histories of the real ledger on a simulated disk and a simulated store, each ending in an audit.
+fn simulation(run: &mut Run) {
+    let name = format!("simulation: {HISTORIES} histories on a disk, as many of rivals in a store");
+    run.step(&name, |log| {
+        let mut test = cargo(1500);
+        test.args([
+            "test",
+            "--locked",
+            "--release",
+            "-p",
+            "countersign-ledger",
+            "--lib",
+        ]);
+        test.args(["--", "--nocapture", "simulation::"])
+            .env("LEDGER_HISTORIES", HISTORIES.to_string());
+        log.run(&mut test)?;
+        let output = log.text();
+        let histories = format!("{HISTORIES} histories");
+        anyhow::ensure!(
+            output.lines().filter(|line| line.contains(&histories)).count() == 2,
+            "not every history ran"
+        );
+        Ok(format!("{} tests", tests_passed(&output)))
     });
 }
 

@@ -101,7 +101,7 @@ impl Journal {
             Err(WriteError::NoSpace) => Create::StorageFull,
             Err(WriteError::Io(error)) => {
                 // A failed sync may have lost pages that still read back: never write on from here.
-                writing.failed = kept(Rule::StopAfterFailedSync);
+                writing.failed = true;
                 Create::Failed(error.into())
             }
         }

@@ -3,12 +3,12 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::background::{Keeping, News, Publishing};
 use crate::disk::{Disk, LocalDisk};
 use crate::draft::{Draft, KeyName};
 use crate::entries::{EntryReader, ReadError};
@@ -18,26 +18,20 @@ use crate::local::LocalStore;
 use crate::note::NoteSigner;
 use crate::open::{OpenError, Opened, Options, open, open_local};
 use crate::place::{Order, Placer};
-use crate::publish::{Publisher, Served};
-use crate::queue::{AppendError, Queue, Waiting};
+use crate::publish::Served;
+use crate::queue::{AppendError, Queue};
 use crate::registry::{self, KeyStanding, Registry};
-use crate::sequencer::{SequenceError, Sequencer};
 use crate::store::Store;
 use crate::tile::TileName;
 use crate::time::{SystemClocks, Time};
+use crate::writer::Writing;
 
 /// A new ledger's directory is entered by its owner alone.
 const DIRECTORY_MODE: u32 = 0o700;
 /// Published files are stored by so many threads: on ext4 that is ten times as fast as by one, and more gain nothing.
 const FILE_THREADS: usize = 8;
-/// The keeper looks this often at most.
-const KEEP_INTERVAL: Duration = Duration::from_millis(20);
-/// No batch is larger, in bytes of entries: what one write should carry.
-const BATCH_BYTES_MAX: usize = 1 << 20;
 /// The latest checkpoint with cosignatures of witnesses, as they gave them: whoever reads it checks them.
 const WITNESSED: &str = "checkpoint.witnessed";
-/// A store that was full or did not answer is tried again this often.
-const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// An open ledger. Clones share it; the last one closes it.
 #[derive(Clone)]
@@ -51,24 +45,24 @@ struct Inner {
 }
 
 /// What the threads and the callers share.
-struct Shared {
-    queue: Queue,
-    entries: EntryReader,
+pub(crate) struct Shared {
+    pub(crate) queue: Queue,
+    pub(crate) entries: EntryReader,
     /// What the durable entries say of keys.
-    registry: RwLock<Arc<Registry>>,
-    head: watch::Receiver<u64>,
-    served: Served,
-    witnessed: RwLock<Option<Arc<[u8]>>>,
-    store: Arc<dyn Store>,
-    origin: String,
-    verifier_key: String,
+    pub(crate) registry: RwLock<Arc<Registry>>,
+    pub(crate) head: watch::Receiver<u64>,
+    pub(crate) served: Served,
+    pub(crate) witnessed: RwLock<Option<Arc<[u8]>>>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) origin: String,
+    pub(crate) verifier_key: String,
     #[cfg(feature = "http")]
-    signer: Arc<NoteSigner>,
-    freshness_key: Option<String>,
+    pub(crate) signer: Arc<NoteSigner>,
+    pub(crate) freshness_key: Option<String>,
     /// Of durable entries, for the publisher.
-    news: News,
+    pub(crate) news: News,
     /// Of published ones, for the keeper.
-    published: News,
+    pub(crate) published: News,
 }
 
 /// Exists until [`Ledger::close`].
@@ -418,220 +412,4 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .name(name.to_owned())
         .spawn(body)
         .map_err(OpenError::Io)
-}
-
-/// The writer thread.
-struct Writing {
-    shared: Arc<Shared>,
-    head: watch::Sender<u64>,
-    entries_max: usize,
-}
-
-impl Writing {
-    /// Serves the queue until it is closed or the disk fails. Dropping `head` tells followers that it is over.
-    fn run(self, mut sequencer: Sequencer, mut placer: Placer) {
-        // Whatever ends this thread, nobody may wait for it for ever.
-        let _stop = StopOnDrop(&self.shared);
-        while let Some(waiting) = self.shared.queue.take() {
-            let mut waiting = waiting.into_iter().peekable();
-            while waiting.peek().is_some() {
-                let batch = next_batch(&mut waiting, self.entries_max);
-                if let Err(error) = self.write(&mut sequencer, &mut placer, batch) {
-                    tracing::error!(%error, "the ledger stops: a batch could not be made durable");
-                    self.shared.queue.stop();
-                    for turned_away in waiting {
-                        let _ = turned_away.reply.send(Err(AppendError::Stopped));
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Puts one batch in order and makes it durable, then tells everybody. An error is final and already told.
-    fn write(
-        &self,
-        sequencer: &mut Sequencer,
-        placer: &mut Placer,
-        batch: Vec<Waiting>,
-    ) -> Result<(), SequenceError> {
-        let batch = placer.place(batch, self.shared.entries.head());
-        if batch.entries.is_empty() {
-            return Ok(());
-        }
-        let answer = match sequencer.append(batch.entries.iter().map(Vec::as_slice)) {
-            Ok(_) => Ok(()),
-            Err(SequenceError::StorageFull) => {
-                tracing::error!("entries are refused: no space for the next batch");
-                placer.undo(&batch);
-                Err(AppendError::StorageFull)
-            }
-            Err(error) => {
-                self.shared.queue.stop();
-                batch.tell(Err(AppendError::Stopped));
-                return Err(error);
-            }
-        };
-        if answer.is_ok() {
-            // Before the callers are told: who has announced a key may sign with it.
-            let mut registry = self
-                .shared
-                .registry
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            *registry = placer.registry();
-            drop(registry);
-            let head = self.shared.entries.head();
-            self.head.send_replace(head);
-            self.shared.news.tell(head);
-        }
-        batch.tell(answer);
-        Ok(())
-    }
-}
-
-/// A ledger whose writer or publisher panicked is stopped.
-struct StopOnDrop<'a>(&'a Shared);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        // After an orderly close the door stays closed, so that later callers hear the right reason.
-        if thread::panicking() {
-            self.0.queue.stop();
-        }
-    }
-}
-
-fn next_batch(
-    waiting: &mut std::iter::Peekable<std::vec::IntoIter<Waiting>>,
-    entries_max: usize,
-) -> Vec<Waiting> {
-    let mut batch = Vec::with_capacity(waiting.len().min(entries_max));
-    let mut bytes = 0usize;
-    while let Some(next) = waiting.next_if(|next| {
-        batch.is_empty()
-            || batch.len() < entries_max && bytes.saturating_add(next.order.length()) <= BATCH_BYTES_MAX
-    }) {
-        bytes = bytes.saturating_add(next.order.length()).saturating_add(2);
-        batch.push(next);
-    }
-    batch
-}
-
-/// How the publisher hears of new entries.
-#[derive(Default)]
-struct News {
-    state: Mutex<(u64, bool)>,
-    changed: Condvar,
-}
-
-impl News {
-    fn tell(&self, head: u64) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0 = head;
-        self.changed.notify_one();
-    }
-
-    fn head(&self) -> u64 {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
-        self.changed.notify_one();
-    }
-
-    /// Waits until the head passes `published`, the ledger closes or `due` comes; then, unless it closes, until
-    /// `not_before`. Returns whether it closes.
-    fn wait(&self, published: u64, due: Option<Instant>, not_before: Instant) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |state: &mut (u64, bool)| state.0 <= published && !state.1;
-        let state = match due {
-            None => self
-                .changed
-                .wait_while(state, idle)
-                .unwrap_or_else(PoisonError::into_inner),
-            Some(due) => {
-                let pause = due.saturating_duration_since(Instant::now());
-                self.changed
-                    .wait_timeout_while(state, pause, idle)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            }
-        };
-        let pause = not_before.saturating_duration_since(Instant::now());
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(state, pause, |state| !state.1)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.1
-    }
-}
-
-/// The publisher thread.
-struct Publishing {
-    shared: Arc<Shared>,
-    interval: Duration,
-}
-
-impl Publishing {
-    fn run(self, mut publisher: Publisher) {
-        let _stop = StopOnDrop(&self.shared);
-        // Entries that an earlier process made durable and did not publish are news too.
-        self.shared.news.tell(self.shared.entries.head());
-        let mut not_before = Instant::now();
-        let mut closing = false;
-        loop {
-            let started = Instant::now();
-            let pause = match publisher.publish() {
-                Ok(()) => self.interval,
-                Err(error) if error.is_temporary() => {
-                    tracing::warn!(%error, "tiles and checkpoint wait");
-                    STORE_RETRY
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the ledger stops: it could not be published");
-                    self.shared.queue.stop();
-                    return;
-                }
-            };
-            self.shared.published.tell(publisher.published());
-            if closing {
-                return;
-            }
-            not_before = not_before.max(started.checked_add(pause).unwrap_or(started));
-            let due = publisher.signer().due(not_before);
-            closing = self.shared.news.wait(publisher.published(), due, not_before);
-        }
-    }
-}
-
-/// The keeper thread.
-struct Keeping {
-    shared: Arc<Shared>,
-    keeper: Keeper,
-}
-
-impl Keeping {
-    fn run(mut self) {
-        let _stop = StopOnDrop(&self.shared);
-        let mut published = 0;
-        let mut not_before = Instant::now();
-        loop {
-            let pause = match self.keeper.keep(published) {
-                Ok(()) => KEEP_INTERVAL,
-                Err(error) if error.is_temporary() => STORE_RETRY,
-                Err(error) => {
-                    tracing::error!(%error, "the ledger stops: its store could not be maintained");
-                    self.shared.queue.stop();
-                    return;
-                }
-            };
-            let now = Instant::now();
-            not_before = not_before.max(now.checked_add(pause).unwrap_or(now));
-            if self.shared.published.wait(published, None, not_before) {
-                return;
-            }
-            published = self.shared.published.head();
-        }
-    }
 }

@@ -82,6 +82,7 @@
 )]
 
 pub mod audit;
+mod background;
 mod bytes;
 pub mod checkpoint;
 pub mod cosignature;
@@ -131,6 +132,7 @@ mod time;
 pub mod tree;
 pub mod view;
 pub mod witness;
+mod writer;
 
 pub use cosignature::Cosigner;
 pub use draft::{Draft, IssuanceDraft, KeyName};

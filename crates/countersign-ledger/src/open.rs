@@ -62,10 +62,10 @@ pub struct Options {
 impl Options {
     /// Soon enough for auditors, rare enough that tile files do not crowd the journal's syncs.
     pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
-    /// About 0.7 MB of entries: one write that a disk takes in a few milliseconds.
-    pub const BATCH_ENTRIES_MAX: usize = 4096;
+    /// About 2 MB of entries: one write that a disk takes in a few milliseconds.
+    pub const BATCH_ENTRIES_MAX: usize = 16_384;
     /// Two batches: one in the making, one waiting.
-    pub const QUEUE_MAX: usize = 8192;
+    pub const QUEUE_MAX: usize = 32_768;
     /// About 140,000 issuances; 16 MiB of zeros are written in some 30 ms.
     pub const SEGMENT_BYTES: u64 = 16 << 20;
     /// Long enough to look into what happened, short enough that a token is not stored twice for long.

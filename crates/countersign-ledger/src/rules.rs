@@ -49,7 +49,6 @@ thread_local! {
 }
 
 /// Runs `body` on this thread without `rule`.
-#[allow(dead_code, reason = "histories without a rule follow")]
 #[cfg(test)]
 pub(crate) fn without<T>(rule: Rule, body: impl FnOnce() -> T) -> T {
     BROKEN.set(Some(rule));

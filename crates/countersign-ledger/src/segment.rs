@@ -58,7 +58,10 @@ impl Segment {
     pub(crate) fn write(&self, batch: &Batch<'_>, offset: u64) -> io::Result<()> {
         self.file.write_at(batch.bytes, offset)?;
         if kept(Rule::SyncBeforeRelease) {
-            self.file.sync()?;
+            match self.file.sync() {
+                Err(error) if kept(Rule::StopAfterFailedSync) => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
     }

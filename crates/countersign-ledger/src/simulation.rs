@@ -4,5 +4,9 @@ mod clock;
 mod disk;
 mod faults;
 mod histories;
+mod rivals;
+mod rules;
+mod seeds;
+mod store;
 
 pub(crate) use histories::action;

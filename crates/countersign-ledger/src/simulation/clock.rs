@@ -13,7 +13,6 @@ pub(super) struct SimClock {
 }
 
 impl SimClock {
-    #[allow(dead_code, reason = "histories with jumping clocks follow")]
     /// Sets the time of day, forward or back.
     pub(super) fn set(&self, now: u64) {
         self.now.store(now, Ordering::Relaxed);
