@@ -67,6 +67,12 @@ impl Replica {
         self.heard.size()
     }
 
+    /// Root over everything heard.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.heard.root()
+    }
+
     /// Forgets what is not proved, because it was contradicted.
     pub fn forget(&mut self) {
         self.heard = self.proved.clone();
