@@ -120,7 +120,11 @@ pub(super) const AREAS: &[Area] = &[
     },
     Area {
         name: "ledger",
-        benches: &[("countersign-ledger", "append", &[])],
+        benches: &[
+            ("countersign-token", "verify", &["RS256/bare signature"]),
+            ("countersign-ledger", "append", &[]),
+            ("countersign-ledger", "follow", &[]),
+        ],
         // Callers wait for their own entry, so one caller pays a sync each, and many share one. The limit has no tree:
         // with very many callers the two hashes an entry (about 0.3 µs) weigh as much as the write.
         comparisons: &[
@@ -304,8 +308,36 @@ pub(super) const AREAS: &[Area] = &[
                 1.0,
                 true,
             ),
+            Comparison {
+                name: "issued set, look-up among 10 M",
+                ours: "issued/look-up of a recorded token",
+                theirs: "RS256/bare signature",
+                peer: "the signature check before it; fifty times as fast is 2 % of it",
+                unit: "look-ups/s",
+                goal: 50.0,
+                less_is_better: false,
+            },
+            Comparison {
+                name: "issued set, memory of 10 M",
+                ours: "issued/memory",
+                theirs: "issued/twelve bytes a token",
+                peer: "the goal: 12 bytes a token",
+                unit: "tokens/GB",
+                goal: 1.0,
+                less_is_better: false,
+            },
+            Comparison {
+                name: "follow: hear, hash, prove, decode, keep",
+                ours: "follow/entries",
+                theirs: "follow/a million a second",
+                peer: "the goal",
+                unit: "entries/s",
+                goal: 1.0,
+                less_is_better: false,
+            },
         ],
         parts: &[
+            "issued/look-up of a forged token",
             "sync/per_second",
             "sync/p99_ms",
             "sync/p999_ms",
