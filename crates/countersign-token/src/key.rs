@@ -341,7 +341,12 @@ impl KeyRecord {
     }
 
     /// As [`Self::verify`], with the SHA-256 of the signing input already at hand.
-    pub(crate) fn verify_hashed(&self, signing_input: &[u8], digest: &Digest, signature: &[u8]) -> bool {
+    pub(crate) fn verify_hashed<'d>(
+        &self,
+        signing_input: &[u8],
+        digest: impl FnOnce() -> &'d Digest,
+        signature: &[u8],
+    ) -> bool {
         self.0.public.verify_hashed(signing_input, digest, signature)
     }
 }

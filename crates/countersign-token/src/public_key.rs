@@ -226,10 +226,15 @@ impl PublicKey {
     }
 
     /// The fingerprint needs the same SHA-256 that ES256, RS256 and PS256 sign, so it is computed once.
-    pub(crate) fn verify_hashed(&self, message: &[u8], digest: &Digest, signature: &[u8]) -> bool {
+    pub(crate) fn verify_hashed<'d>(
+        &self,
+        message: &[u8],
+        digest: impl FnOnce() -> &'d Digest,
+        signature: &[u8],
+    ) -> bool {
         match self.0.algorithm {
             Algorithm::Es256 | Algorithm::Rs256 | Algorithm::Ps256 => {
-                self.0.parsed.verify_digest_sig(digest, signature).is_ok()
+                self.0.parsed.verify_digest_sig(digest(), signature).is_ok()
             }
             _ => self.verify(message, signature),
         }

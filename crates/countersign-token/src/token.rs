@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::string::FromUtf8Error;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use memchr::memchr_iter;
@@ -61,8 +61,7 @@ impl<'a> RawToken<'a> {
             header,
             claims,
             signing_input: reading.signing_input,
-            // Hashed once, for the fingerprint and for the signature.
-            digest: digest(&SHA256, self.0.signing_input.as_bytes()),
+            digest: OnceLock::new(),
             signature,
             text: reading.text,
         })))
@@ -108,7 +107,8 @@ struct Content {
     header: HeaderParts,
     claims: ClaimParts,
     signing_input: Span,
-    digest: Digest,
+    /// As [`ParsedToken::digest`], once it was asked for.
+    digest: OnceLock<Digest>,
     signature: Signature,
 }
 
@@ -120,7 +120,7 @@ impl ParsedToken {
 
     /// What the ledger calls this token, if it is one.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of_digest(&self.0.digest)
+        Fingerprint::of_digest(self.digest())
     }
 
     /// What a cache may know this token by.
@@ -152,7 +152,14 @@ impl ParsedToken {
 
     pub(crate) fn is_signed_by(&self, key: &KeyRecord) -> bool {
         let signature = self.0.signature.as_bytes();
-        key.verify_hashed(self.signing_input().as_bytes(), &self.0.digest, signature)
+        key.verify_hashed(self.signing_input().as_bytes(), || self.digest(), signature)
+    }
+
+    /// SHA-256 of the signing input. Hashed once, for the fingerprint and for the signatures that need it; not before,
+    /// for the others do not, and neither does a token that is refused earlier.
+    fn digest(&self) -> &Digest {
+        let hash = || digest(&SHA256, self.signing_input().as_bytes());
+        self.0.digest.get_or_init(hash)
     }
 
     fn signing_input(&self) -> &str {
