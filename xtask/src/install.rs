@@ -17,6 +17,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3"),
+    ("valgrind", "valgrind"),
 ];
 
 /// The newest that was tried. Older ones do not know edition 2024 and package ids of today (the wheel on `PyPI` is such a one).
@@ -91,10 +92,10 @@ fn package_of(program: &str) -> &str {
         .map_or(program, |it| it.1)
 }
 
-/// The node programs of `tests/peers`, exactly as their lock file says.
-pub(crate) fn node_modules(log: &Log) -> Result<()> {
+/// The node programs of a folder such as `tests/peers`, exactly as their lock file says.
+pub(crate) fn node_modules(folder: &str, log: &Log) -> Result<()> {
     programs(&["node", "npm"], log)?;
-    let folder = workspace::root().join("tests/peers");
+    let folder = workspace::root().join(folder);
     let age = |path: PathBuf| path.metadata().and_then(|it| it.modified()).ok();
     let installed = age(folder.join("node_modules/.package-lock.json"));
     if installed.is_some() && installed >= age(folder.join("package-lock.json")) {

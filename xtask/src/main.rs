@@ -40,7 +40,9 @@ usage: cargo xtask COMMAND
   semver REVISION                    what changed in the public face of countersign-token since then
   bench [token|ledger|gate] [--json] [--write]
                                      measure ours and the peers; --write renews docs/performance.md;
-                                     ledger --growth [N] measures the growth curve to N entries
+                                     ledger --growth [N] measures the growth curve to N entries;
+                                     token --instructions [--check|--write] counts them, compares them
+                                     with the recorded ones or records them
 
 example: cargo xtask test tidy rust
 ";

@@ -18,7 +18,7 @@ const AUDIENCE: &str = "https://mail.example";
 pub(crate) fn run(run: &mut Run) {
     let ready = run.step("peers: nginx, node and its modules are there", |log| {
         install::programs(&["nginx"], log)?;
-        install::node_modules(log)?;
+        install::node_modules("tests/peers", log)?;
         Ok(String::new())
     });
     let mut build = cargo(1500);

@@ -95,13 +95,9 @@ fn python() -> PathBuf {
 
 /// Node and Python with the pinned libraries, the example of the Rust crate, and a clock that can be set.
 fn install(log: &Log) -> Result<()> {
-    install::programs(&["node", "npm", "python3", "faketime"], log)?;
+    install::programs(&["python3", "faketime"], log)?;
+    install::node_modules(RUNNERS, log)?;
     let folder = workspace::root().join(RUNNERS);
-    log.run(
-        limited(300, "npm")
-            .current_dir(&folder)
-            .args(["ci", "--no-audit", "--no-fund"]),
-    )?;
     let python = python();
     if !python.exists() {
         let venv = workspace::target_directory().join("xtask/peers-venv");
