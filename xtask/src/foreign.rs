@@ -21,6 +21,7 @@ use self::page::Row;
 use self::server::Authority;
 pub(crate) use self::tools::Tools;
 use self::tools::Verdict;
+use self::witness::Make;
 use crate::process::{cargo, command, free_port, write};
 use crate::run::Run;
 use crate::{Usage, workspace};
@@ -99,7 +100,15 @@ fn area(run: &mut Run) -> Option<Vec<Row>> {
     })
     .then_some(())?;
     run.step("foreign: litewitness cosigns, and refuses a fork", |log| {
-        witness::drill(&tools, &site, log)
+        witness::drill(&tools, &site, log, Make::Litewitness)
+    })
+    .then_some(())?;
+    run.step("foreign: our witness does for torchwood's client", |log| {
+        witness::drill(&tools, &site, log, Make::Ours)
+    })
+    .then_some(())?;
+    run.step("foreign: our server asks litewitness", |log| {
+        witness::asked_by_us(&tools, &site, log)
     })
     .then_some(())?;
     Some(rows)
@@ -118,6 +127,8 @@ struct Site {
     newest: std::path::PathBuf,
     /// A token in the log.
     fingerprint: String,
+    /// The port that the log is named after.
+    port: u16,
 }
 
 impl Site {
@@ -161,6 +172,7 @@ impl Site {
             older,
             newest,
             fingerprint,
+            port,
         };
         Ok((site, note))
     }
@@ -186,12 +198,12 @@ fn accepted(tools: &Tools, log: &Log) -> Result<String> {
 
 /// A receipt of ours, a policy of ours; and that the verifier would have noticed.
 fn proofs(tools: &Tools, site: &Site) -> Result<String> {
-    let receipt = tools.receipt(&site.log, &site.fingerprint)?;
     let policy = site.folder.join("policy");
     write(
         &policy,
         &format!("# who is believed\nlog {}\nquorum none\n", site.log.vkey()?),
     )?;
+    let receipt = tools.receipt(&site.log, &site.fingerprint, &policy)?;
     let proof = site.folder.join("receipt.tlog-proof");
     write(&proof, &receipt.proof)?;
     let passes = |entry: &str, proof: &Path, policy: &Path| tools.proof(&site.log, entry, proof, policy);
@@ -237,6 +249,19 @@ fn show(tools: &Tools, site: &Site, damage: &'static Damage, log: &crate::run::L
     Ok(found)
 }
 
+/// The monitor shows each entry of a log whose entries it cannot read.
+fn watched(tools: &Tools, theirs: &Log) -> Result<()> {
+    let lines = tools
+        .watch(theirs)?
+        .map_err(|words| anyhow::anyhow!("the monitor refuses it: {words}"))?;
+    let size = theirs.size()?;
+    ensure!(
+        u64::try_from(lines)? == size,
+        "the monitor shows {lines} entries of {size}"
+    );
+    Ok(())
+}
+
 /// A log of another make: our auditor accepts it, and finds what the others find.
 fn tessera(tools: &Tools, site: &Site, log: &crate::run::Log) -> Result<String> {
     let folder = site.folder.join("tessera");
@@ -257,5 +282,15 @@ fn tessera(tools: &Tools, site: &Site, log: &crate::run::Log) -> Result<String> 
         ensure!(ours.found(), "our auditor does not find: {}", damage.name);
         shown += 1;
     }
-    Ok(format!("{shown} damages found"))
+    watched(tools, &theirs)?;
+    let mut unseen = Vec::new();
+    for damage in DAMAGES.iter().filter(|it| it.without_memory) {
+        let work = damage.apply_to(&theirs, site)?;
+        if tools.watch(&work.log)?.is_ok() {
+            unseen.push(damage.name);
+        }
+    }
+    // A monitor reads the entries and what proves them; who wants every tile judged audits.
+    log.line(&format!("not needed by the monitor: {unseen:?}"))?;
+    Ok(format!("{shown} damages found; the monitor reads it"))
 }

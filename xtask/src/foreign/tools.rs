@@ -149,9 +149,23 @@ impl Tools {
         }
     }
 
-    pub(super) fn receipt(&self, log: &Log, fingerprint: &str) -> Result<Receipt> {
+    /// Our monitor, without a memory: the number of entries that it shows, or why it does not.
+    pub(super) fn watch(&self, log: &Log) -> Result<std::result::Result<usize, String>> {
+        let mut watch = limited(60, &self.countersign);
+        watch
+            .args(["ledger", "watch", "--once", &log.at, "--key"])
+            .arg(&log.key);
+        let output = watch.output().context("cannot run countersign ledger watch")?;
+        if output.status.success() {
+            return Ok(Ok(output.stdout.split(|byte| *byte == b'\n').count() - 1));
+        }
+        Ok(Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    }
+
+    pub(super) fn receipt(&self, log: &Log, fingerprint: &str, policy: &Path) -> Result<Receipt> {
         let mut prove = limited(60, &self.countersign);
         prove.args(["--json", "ledger", "prove", &log.at, "--fingerprint", fingerprint]);
+        prove.arg("--policy").arg(policy);
         let output = prove.output().context("cannot run countersign ledger prove")?;
         let told: Value = serde_json::from_slice(&output.stdout)
             .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;

@@ -1,4 +1,5 @@
-//! torchwood's litewitness: cosigns what grows, refuses what does not.
+//! torchwood's litewitness and our own witness, both asked by torchwood's client: each cosigns what grows and refuses
+//! what does not. And our server that asks litewitness by itself.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,14 +9,26 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use super::Site;
 use super::log::Log;
 use super::server::fresh_folder;
-use super::tools::Tools;
+use super::tools::{Tools, Verdict, countersign};
 use crate::process::{Server, command, free_port, wait_for, write};
 use crate::run::Log as StepLog;
 
-pub(super) fn drill(tools: &Tools, site: &Site, log: &StepLog) -> Result<String> {
-    let folder = fresh_folder("witness")?;
-    let mut witness = Witness::start(tools, site, &folder)?;
-    witness.introduce(log)?;
+/// Whose witness it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Make {
+    Litewitness,
+    Ours,
+}
+
+pub(super) fn drill(tools: &Tools, site: &Site, log: &StepLog, make: Make) -> Result<String> {
+    let folder = fresh_folder(match make {
+        Make::Litewitness => "witness",
+        Make::Ours => "witness-ours",
+    })?;
+    let mut witness = Witness::start(tools, site, &folder, make)?;
+    if make == Make::Litewitness {
+        witness.introduce(log)?;
+    }
     // The log as it was, with all the tiles that it needed then.
     let before = folder.join("before");
     let mut copy = command("cp");
@@ -39,8 +52,9 @@ pub(super) fn drill(tools: &Tools, site: &Site, log: &StepLog) -> Result<String>
     policy(tools, site, &folder, &witness.vkey, &cosignature)
 }
 
-/// A litewitness that runs.
+/// A witness that runs.
 struct Witness<'a> {
+    make: Make,
     tools: &'a Tools,
     key: &'a Path,
     folder: &'a Path,
@@ -50,8 +64,11 @@ struct Witness<'a> {
 }
 
 impl<'a> Witness<'a> {
-    fn start(tools: &'a Tools, site: &'a Site, folder: &'a Path) -> Result<Self> {
+    fn start(tools: &'a Tools, site: &'a Site, folder: &'a Path, make: Make) -> Result<Self> {
+        let logs = format!("log {}\nquorum none\n", site.log.vkey()?);
+        write(&folder.join("logs"), &logs)?;
         let mut witness = Self {
+            make,
             tools,
             key: &site.log.key,
             folder,
@@ -60,12 +77,16 @@ impl<'a> Witness<'a> {
             server: None,
         };
         witness.restart()?;
-        let printed = wait_for(Duration::from_secs(5), || {
-            let text = std::fs::read_to_string(folder.join("witness.out")).ok()?;
-            text.ends_with('\n').then_some(text)
+        // The first line: Ed25519, which torchwood reads. Ours has a second key, ML-DSA-44.
+        let file = folder.join(match make {
+            Make::Litewitness => "witness.out",
+            Make::Ours => "data/witness.vkey",
         });
-        let printed = printed.context("the witness does not print its key")?;
-        printed.trim().clone_into(&mut witness.vkey);
+        let printed = wait_for(Duration::from_secs(5), || {
+            let text = std::fs::read_to_string(&file).ok()?;
+            text.split_once('\n').map(|(line, _)| line.to_owned())
+        });
+        witness.vkey = printed.context("the witness does not tell its key")?;
         Ok(witness)
     }
 
@@ -75,10 +96,30 @@ impl<'a> Witness<'a> {
 
     fn restart(&mut self) -> Result<()> {
         self.server = None;
-        let mut start = self.tools.foreign(300, "witness");
-        start.arg("-litewitness").arg(self.tools.litewitness());
-        start.arg("-db").arg(self.database());
-        start.args(["-listen", &format!("127.0.0.1:{}", self.port)]);
+        let listen = format!("127.0.0.1:{}", self.port);
+        let start = match self.make {
+            Make::Litewitness => {
+                let mut start = self.tools.foreign(300, "witness");
+                start.arg("-litewitness").arg(self.tools.litewitness());
+                start.arg("-db").arg(self.database());
+                start.args(["-listen", &listen]);
+                start
+            }
+            Make::Ours => {
+                let mut start = countersign();
+                start.args([
+                    "ledger",
+                    "witness",
+                    "--name",
+                    "witness.example/ours",
+                    "--listen",
+                    &listen,
+                ]);
+                start.arg("--logs").arg(self.folder.join("logs"));
+                start.arg("--data").arg(self.folder.join("data"));
+                start
+            }
+        };
         let mut server = Server::start("witness", start, self.folder)?;
         server.wait_for_port(self.port)?;
         self.server = Some(server);
@@ -150,4 +191,70 @@ fn policy(tools: &Tools, site: &Site, folder: &Path, vkey: &str, cosignature: &s
         "the bare checkpoint satisfies a policy with a quorum"
     );
     Ok("422 for a fork, 400 and 409 for a rollback, over a restart".to_owned())
+}
+
+/// Our server asks litewitness by itself; its receipt then meets a quorum that torchwood checks.
+pub(super) fn asked_by_us(tools: &Tools, site: &Site, log: &StepLog) -> Result<String> {
+    let folder = fresh_folder("witness-asked")?;
+    let witness = Witness::start(tools, site, &folder, Make::Litewitness)?;
+    witness.introduce(log)?;
+    let policy = folder.join("policy");
+    let quorum = format!(
+        "witness lite {} http://127.0.0.1:{}\nquorum lite\n",
+        witness.vkey, witness.port
+    );
+    write(&policy, &format!("log {}\n{quorum}", site.log.vkey()?))?;
+
+    let data = site
+        .log
+        .folder()
+        .parent()
+        .context("the log lies in no data directory")?;
+    let shown = countersign().args(["config", "show"]).output()?;
+    let config = String::from_utf8_lossy(&shown.stdout).replace(
+        "witness_interval_seconds = 10",
+        &format!(
+            "witness_interval_seconds = 1\nwitnesses = {:?}",
+            policy.display().to_string()
+        ),
+    );
+    let config_file = folder.join("config.toml");
+    write(&config_file, &config)?;
+    let mut serve = countersign();
+    serve
+        .arg("serve")
+        .arg("--config")
+        .arg(&config_file)
+        .arg("--data")
+        .arg(data);
+    serve.args(["--listen", &format!("127.0.0.1:{}", site.port)]);
+    let mut server = Server::start("countersign", serve, &folder)?;
+    server.wait_for_port(site.port)?;
+    let witnessed = site.log.folder().join("checkpoint.witnessed");
+    let found = wait_for(Duration::from_secs(20), || {
+        let text = std::fs::read_to_string(&witnessed).ok()?;
+        text.contains("witness.example/lite ").then_some(())
+    });
+    found.context("no cosigned checkpoint")?;
+    server.end()?;
+
+    let receipt = tools.receipt(&site.log, &site.fingerprint, &policy)?;
+    let proof = folder.join("receipt.tlog-proof");
+    write(&proof, &receipt.proof)?;
+    let passes = |proof: &Path| tools.proof(&site.log, &receipt.entry, proof, &policy);
+    ensure!(
+        passes(&proof)? == Verdict::Passes,
+        "torchwood refuses our cosigned proof"
+    );
+    let bare: Vec<&str> = receipt
+        .proof
+        .split_inclusive('\n')
+        .filter(|line| !line.contains("witness.example/lite "))
+        .collect();
+    write(&proof, &bare.concat())?;
+    ensure!(
+        passes(&proof)? != Verdict::Passes,
+        "torchwood takes the proof without its cosignature"
+    );
+    Ok("torchwood takes the receipt with its quorum, and not without".to_owned())
 }
