@@ -26,9 +26,17 @@ pub(super) struct Authority {
 impl Authority {
     /// Starts it; a data directory belongs to one address for ever.
     pub(super) fn start(data: &Path, folder: &Path, port: u16) -> Result<Self> {
+        Self::start_with(data, folder, port, None)
+    }
+
+    /// Starts it with a configuration.
+    pub(super) fn start_with(data: &Path, folder: &Path, port: u16, config: Option<&Path>) -> Result<Self> {
         let mut serve = countersign();
         serve.args(["--json", "serve", "--data"]).arg(data);
         serve.arg("--listen").arg(format!("127.0.0.1:{port}"));
+        if let Some(config) = config {
+            serve.arg("--config").arg(config);
+        }
         let mut server = Server::start("countersign", serve, folder)?;
         server.wait_for_port(port)?;
         let up = wait_for(UP_MAX, || {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::Site;
 use super::log::Log;
-use super::server::fresh_folder;
+use super::server::{Authority, fresh_folder};
 use super::tools::{Tools, Verdict, countersign};
 use crate::process::{Server, command, free_port, wait_for, write};
 use crate::run::Log as StepLog;
@@ -220,23 +220,14 @@ pub(super) fn asked_by_us(tools: &Tools, site: &Site, log: &StepLog) -> Result<S
     );
     let config_file = folder.join("config.toml");
     write(&config_file, &config)?;
-    let mut serve = countersign();
-    serve
-        .arg("serve")
-        .arg("--config")
-        .arg(&config_file)
-        .arg("--data")
-        .arg(data);
-    serve.args(["--listen", &format!("127.0.0.1:{}", site.port)]);
-    let mut server = Server::start("countersign", serve, &folder)?;
-    server.wait_for_port(site.port)?;
+    let server = Authority::start_with(data, &folder, site.port, Some(&config_file))?;
     let witnessed = site.log.folder().join("checkpoint.witnessed");
     let found = wait_for(Duration::from_secs(20), || {
         let text = std::fs::read_to_string(&witnessed).ok()?;
         text.contains("witness.example/lite ").then_some(())
     });
     found.context("no cosigned checkpoint")?;
-    server.end()?;
+    server.stop()?;
 
     let receipt = tools.receipt(&site.log, &site.fingerprint, &policy)?;
     let proof = folder.join("receipt.tlog-proof");
