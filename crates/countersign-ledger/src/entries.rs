@@ -1,13 +1,15 @@
 //! Entries in order, from the batches and, where those were removed, from the published bundles.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::bytes::narrow;
+use crate::proof::{self, ProofError};
 use crate::record::{Entries, Record};
 use crate::sequencer::Head;
 use crate::store::{Store, StoreError};
 use crate::tile::{Row, TILE_WIDTH, TileName};
+use crate::tree::{Hash, leaf_hash, root_of};
 
 /// Batches are fetched in pieces of about this size.
 const FETCH_BYTES: usize = 1 << 18;
@@ -17,14 +19,58 @@ const FETCH_BYTES: usize = 1 << 18;
 pub(crate) struct EntryReader {
     store: Arc<dyn Store>,
     head: Arc<Head>,
+    /// What bundles are checked against; nothing for whoever recomputes the root from them.
+    signed: Option<Arc<SignedTree>>,
+}
+
+/// The size and root that were signed last.
+#[derive(Debug)]
+pub(crate) struct SignedTree(RwLock<(u64, Hash)>);
+
+impl SignedTree {
+    pub(crate) fn new(size: u64, root: Hash) -> Self {
+        Self(RwLock::new((size, root)))
+    }
+
+    pub(crate) fn set(&self, size: u64, root: Hash) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = (size, root);
+    }
+
+    fn get(&self) -> (u64, Hash) {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Told of each entry with its index.
 pub(crate) type Visit<'a> = dyn FnMut(u64, &[u8]) -> io::Result<()> + 'a;
 
 impl EntryReader {
-    pub(crate) fn new(store: Arc<dyn Store>, head: Arc<Head>) -> Self {
-        Self { store, head }
+    /// Reads batches, each of which carries its hash, and bundles, each of which is checked against the signed tree.
+    pub(crate) fn new(store: Arc<dyn Store>, head: Arc<Head>, signed: Arc<SignedTree>) -> Self {
+        Self {
+            store,
+            head,
+            signed: Some(signed),
+        }
+    }
+
+    /// Reads bundles as they are: for whoever recomputes the root from them.
+    pub(crate) fn unchecked(store: Arc<dyn Store>, head: Arc<Head>) -> Self {
+        Self {
+            store,
+            head,
+            signed: None,
+        }
+    }
+
+    /// The same without checking bundles.
+    pub(crate) fn to_unchecked(&self) -> Self {
+        Self::unchecked(self.store.clone(), self.head.clone())
+    }
+
+    /// What bundles are checked against.
+    pub(crate) fn signed(&self) -> Option<&SignedTree> {
+        self.signed.as_deref()
     }
 
     /// Number of confirmed entries.
@@ -89,7 +135,54 @@ impl EntryReader {
             .read_file(&name.to_string())?
             .ok_or(ReadError::Damaged { index: from })?;
         let first = number.saturating_mul(u64::from(TILE_WIDTH));
+        if let Some(signed) = &self.signed {
+            let (size, root) = signed.get();
+            if !is_in_tree(&*self.store, &bytes, first, size, &root)? {
+                return Err(ReadError::Damaged { index: from });
+            }
+        }
         visit_entries(first, Entries::new(&bytes), from, to, visit)
+    }
+}
+
+/// Whether a full bundle holds the entries from `first` on of the tree of that size and root.
+///
+/// The path of the first of them to the root names, on its way through the lowest tile, hashes over all the others.
+fn is_in_tree(
+    store: &dyn Store,
+    bundle: &[u8],
+    first: u64,
+    size: u64,
+    root: &Hash,
+) -> Result<bool, ReadError> {
+    let leaves: Vec<Hash> = Entries::new(bundle).map(leaf_hash).collect();
+    if leaves.len() != usize::from(TILE_WIDTH) || first.saturating_add(u64::from(TILE_WIDTH)) > size {
+        return Ok(false);
+    }
+    let path = match proof::inclusion(&StoredTiles(store), size, first) {
+        Ok(path) => path,
+        Err(ProofError::Io(error)) => return Err(error.into()),
+        Err(_) => return Ok(false),
+    };
+    let Some(leaf) = leaves.first() else {
+        return Ok(false);
+    };
+    let within = path.iter().zip([1usize, 2, 4, 8, 16, 32, 64, 128]);
+    let same = within
+        .filter(|(hash, width)| {
+            let others = leaves.get(*width..width.saturating_mul(2)).unwrap_or_default();
+            root_of(others) == **hash
+        })
+        .count();
+    Ok(same == 8 && proof::verify_inclusion(first, size, leaf, &path, root).is_ok())
+}
+
+/// The published tiles in a store.
+pub(crate) struct StoredTiles<'a>(pub(crate) &'a dyn Store);
+
+impl proof::Tiles for StoredTiles<'_> {
+    fn tile(&self, name: TileName) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.read_file(&name.to_string())?)
     }
 }
 

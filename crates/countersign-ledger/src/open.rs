@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::disk::{Disk, is_full};
-use crate::entries::{EntryReader, ReadError};
+use crate::entries::{EntryReader, ReadError, SignedTree, StoredTiles};
 use crate::entry::EntryError;
 use crate::freshness::{CheckpointSigner, SignedFreshness};
 use crate::journal;
@@ -22,7 +22,6 @@ use crate::registry::{RebuildError, Registry};
 use crate::resume::{Resumed, resume};
 use crate::sequencer::{Head, Sequencer};
 use crate::store::{CHECKPOINT, File, Store, StoreError};
-use crate::tile::TileName;
 use crate::tiler::Tiler;
 use crate::time::Time;
 
@@ -133,7 +132,8 @@ pub(crate) fn open(
     write_freshness_key(&*store, options)?;
 
     let head = Arc::new(Head::new(resumed.position.next_index));
-    let entries = EntryReader::new(store.clone(), head.clone());
+    let signed = Arc::new(SignedTree::new(checkpoint.size, checkpoint.root));
+    let entries = EntryReader::new(store.clone(), head.clone(), signed);
     let tiles = StoredTiles(&*store);
     let believed = Signed {
         checkpoint: &checkpoint,
@@ -201,14 +201,6 @@ fn refuse_rollback(
         Ok(())
     } else {
         Err(OpenError::Rewritten { size: seen.size })
-    }
-}
-
-struct StoredTiles<'a>(&'a dyn Store);
-
-impl proof::Tiles for StoredTiles<'_> {
-    fn tile(&self, name: TileName) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.read_file(&name.to_string())?)
     }
 }
 

@@ -79,9 +79,13 @@ impl Publisher {
         while self.tiler.size() < head {
             self.advance(head, &mut completed)?;
         }
-        let note = self.signer.sign(head, self.tiler.root(), &stamp);
+        let root = self.tiler.root();
+        let note = self.signer.sign(head, root, &stamp);
         self.store.replace_file(CHECKPOINT, head, &note)?;
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = note.into();
+        if let Some(signed) = self.entries.signed() {
+            signed.set(head, root);
+        }
         if head != self.published {
             self.published = head;
             self.remove_superseded(completed);
@@ -120,10 +124,12 @@ impl Publisher {
             return Ok(());
         }
         let mut tiler = Tiler::default();
+        // The start has recomputed the root from just these entries; the tiles that would prove it are what is missing.
+        let entries = self.entries.to_unchecked();
         while tiler.size() < self.published {
             let to = self.published.min(tiler.size().saturating_add(CHUNK));
             let mut missing = Vec::new();
-            let Self { store, entries, .. } = self;
+            let store = &self.store;
             let mut keep_missing = |name: TileName, bytes: &[u8]| {
                 if store.read_file(&name.to_string())?.is_none() {
                     missing.push(file(name, bytes));

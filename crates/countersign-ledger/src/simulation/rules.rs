@@ -283,4 +283,11 @@ fn batches_are_removed_only_when_bundles_hold_them_for_long_enough() {
     assert_eq!(contents(&opened).unwrap().len(), 400);
     let again = open_in(&store, &clock).unwrap();
     assert_eq!(contents(&again).unwrap().len(), 400);
+    // From then on the bundle is what is read, and it is believed only as far as it was signed for.
+    for place in [2, 60, 5_000, 12_000] {
+        store.flip("tile/entries/000", place);
+        assert!(contents(&again).is_err(), "byte {place}");
+        store.flip("tile/entries/000", place);
+    }
+    assert_eq!(contents(&again).unwrap().len(), 400);
 }

@@ -98,6 +98,11 @@ impl SimStore {
         self.lock().forgetful = true;
     }
 
+    /// Changes a byte of a file, and the second time changes it back.
+    pub(super) fn flip(&self, path: &str, place: usize) {
+        self.lock().files.get_mut(path).unwrap().1[place] ^= 1;
+    }
+
     pub(super) fn delete(&self, path: &str) {
         self.lock().files.remove(path);
     }
