@@ -151,3 +151,62 @@ fn record(
     }
     Ok(issuer.to_record(name, keys))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    use super::{Policy, PolicyError};
+
+    const JWKS: &[u8] = include_bytes!("../../../testdata/tokens/enterprise.jwks.json");
+    const POLICY: &str = r#"
+[[issuers]]
+issuer = "https://id.example/enterprise/{tenantid}"
+realm = "enterprise"
+jwks_file = "enterprise.jwks.json"
+key_metadata = "declared"
+tenants = ["1a1a1a1a-2b2b-4c3c-8d4d-5e5e5e5e5e5e"]
+
+[[resources]]
+name = "mail"
+audience = "https://mail.example"
+realm = "enterprise"
+"#;
+
+    fn parse(text: &str) -> Result<Policy, PolicyError> {
+        let read = |file: &Path| match file.to_str() {
+            Some("keys/enterprise.jwks.json") => Ok(JWKS.to_vec()),
+            Some("keys/none.jwks.json") => Ok(br#"{"keys":[]}"#.to_vec()),
+            _ => Err(ErrorKind::NotFound.into()),
+        };
+        Policy::parse(text, Path::new("keys"), &read)
+    }
+
+    #[test]
+    fn a_policy_is_read_with_the_key_files_beside_it() {
+        let policy = parse(POLICY).unwrap();
+        assert_eq!(policy.registry.issuers().len(), 1);
+        assert_eq!(policy.resource(None).unwrap().name, "mail");
+        assert_eq!(policy.resource_names(), "mail");
+        assert!(policy.resource(Some("files")).is_none());
+    }
+
+    #[test]
+    fn a_key_file_that_cannot_be_used_is_a_problem_of_its_line() {
+        for (name, message) in [
+            ("missing.jwks.json", "cannot read keys/missing.jwks.json"),
+            ("none.jwks.json", "keys/none.jwks.json has no usable key"),
+        ] {
+            let Err(PolicyError::Unusable(problems)) = parse(&POLICY.replace("enterprise.jwks.json", name))
+            else {
+                panic!("{name} was taken");
+            };
+            let [problem] = problems.as_slice() else {
+                panic!("{problems:?}")
+            };
+            assert_eq!(problem.line, Some(5), "{problem}");
+            assert!(problem.message.contains(message), "{problem}");
+        }
+    }
+}

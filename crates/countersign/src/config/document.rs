@@ -39,19 +39,21 @@ impl Display for Problem {
 
 /// Reads `text` as a `T`, or says everything that keeps it from being one.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
+    let whole = DeTable::parse(text).map_err(|error| vec![syntax_problem(text, &error)])?;
+    let mut rest = whole.clone();
     let mut problems = Vec::new();
     let mut cut: Vec<Cut> = Vec::new();
-    while problems.len() < PROBLEMS_MAX {
-        let mut table = DeTable::parse(text).map_err(|error| vec![syntax_problem(text, &error)])?;
-        for each in &cut {
-            remove_from_table(table.get_mut(), each);
-        }
-        let error = match T::deserialize(Deserializer::from(table)) {
+    // A round that only finds what follows from an earlier one is a round too: it ends whatever the document is.
+    let mut rounds = 0..2 * PROBLEMS_MAX;
+    while problems.len() < PROBLEMS_MAX && rounds.next().is_some() {
+        let error = match T::deserialize(Deserializer::from(rest.clone())) {
             Ok(value) if problems.is_empty() => return Ok(value),
             Ok(_) => break,
             Err(error) => error,
         };
-        let place = error.span().and_then(|span| find(text, span));
+        let place = error
+            .span()
+            .and_then(|span| find_in_table(whole.get_ref(), &span, None));
         // The name of a value that was cut out is missing now, in the same table: not a problem of its own.
         let table = place.as_ref().map(|found| found.span.clone());
         let follows =
@@ -60,6 +62,7 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
             problems.push(problem(text, &error));
         }
         let Some(found) = place else { break };
+        remove_from_table(rest.get_mut(), &found);
         cut.push(found);
     }
     Err(problems)
@@ -113,11 +116,6 @@ struct Cut {
     name: Option<String>,
     /// The span of the table that it stood in; absent for the document itself.
     table: Option<Range<usize>>,
-}
-
-fn find(text: &str, span: Range<usize>) -> Option<Cut> {
-    let table = DeTable::parse(text).ok()?;
-    find_in_table(table.get_ref(), &span, None)
 }
 
 fn find_in_table(table: &DeTable<'_>, span: &Range<usize>, own: Option<&Range<usize>>) -> Option<Cut> {
@@ -295,6 +293,18 @@ mod tests {
         let house: House = read("name = 'a'\nrooms = []\n").unwrap();
         assert_eq!(house.name, "a");
         assert!(problems("name = 'a\n")[0].starts_with("line 1: "));
+    }
+
+    #[test]
+    fn no_more_problems_are_reported_than_one_reads() {
+        let text = (0..1_000).fold(String::new(), |text, room| {
+            format!("{text}[[rooms]]\ncolor{room} = 1\n")
+        });
+        assert_eq!(problems(&text).len(), super::PROBLEMS_MAX);
+        let findings = (0..1_000).map(|room| (format!("rooms[{room}].floor"), "is wrong".to_owned(), None));
+        let located = located(&text, findings);
+        assert_eq!(located.len(), super::PROBLEMS_MAX);
+        assert_eq!(located.last().and_then(|problem| problem.line), Some(127));
     }
 
     #[test]
