@@ -16,6 +16,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("nginx", "nginx"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("pg_ctlcluster", "postgresql"),
     ("python3", "python3"),
     ("valgrind", "valgrind"),
 ];

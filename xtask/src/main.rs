@@ -20,6 +20,7 @@ mod process;
 mod run;
 mod semver;
 mod source;
+mod stores;
 mod test;
 mod tidy;
 mod workspace;
@@ -30,7 +31,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [AREA…] [--kills N]           run everything with the real components, or only some areas:
-                                     tidy lint rust deny fuzz peers foreign first-run crash
+                                     tidy lint rust deny fuzz peers foreign first-run model simulation stores crash
   tidy [--json]                      the house rules
   docs [--check]                     write docs/configuration.md from the sources, or only compare
   corpus [--check|--peers]           write testdata/tokens and docs/corpus.md, or only compare;

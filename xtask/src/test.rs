@@ -6,7 +6,7 @@ use anyhow::Result;
 use crate::process::cargo;
 use crate::run::{Log, Run};
 use crate::tidy::manifests;
-use crate::{Usage, deny, first_run, foreign, fuzz, install, peers, tidy, workspace};
+use crate::{Usage, deny, first_run, foreign, fuzz, install, peers, stores, tidy, workspace};
 
 /// The order in which everything runs: what is quick and tells most comes first.
 const AREAS: &[(&str, Area)] = &[
@@ -20,6 +20,7 @@ const AREAS: &[(&str, Area)] = &[
     ("first-run", |run, _| first_run::run(run)),
     ("model", |run, _| model(run)),
     ("simulation", |run, _| simulation(run)),
+    ("stores", |run, _| stores::run(run)),
     ("crash", crash),
 ];
 
@@ -143,7 +144,7 @@ fn lanes() -> Vec<Lane> {
 }
 
 /// The sum of all `test result: ok. N passed` lines.
-fn tests_passed(text: &str) -> u32 {
+pub(crate) fn tests_passed(text: &str) -> u32 {
     let results = text
         .lines()
         .filter_map(|line| line.strip_prefix("test result: ok. "));

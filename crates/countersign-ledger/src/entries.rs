@@ -78,6 +78,11 @@ impl EntryReader {
         self.head.get()
     }
 
+    /// Number of confirmed batches.
+    pub(crate) fn batches(&self) -> u64 {
+        self.head.batches()
+    }
+
     /// Hands the entries `from..to` (cut to what is confirmed) to `visit`, in order.
     pub(crate) fn visit(&self, from: u64, to: u64, visit: &mut Visit<'_>) -> Result<(), ReadError> {
         let to = to.min(self.head());

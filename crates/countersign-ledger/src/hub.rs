@@ -77,6 +77,10 @@ impl Hub {
     /// The entries from `from` on and a head that covers everything durable when this was called. With a nonce the head
     /// is signed for its asker alone.
     pub(crate) async fn news(&self, from: u64, nonce: Option<Nonce>) -> Result<News, HubError> {
+        if let Err(error) = self.ledger.barrier().await {
+            tracing::error!(%error, code = error.code(), "the newest head cannot be told");
+            return Err(HubError::Unavailable);
+        }
         let hub = self.clone();
         let state = Arc::clone(&self.state).lock_owned().await;
         // In a task of its own: a caller that goes away does not leave the work half done.

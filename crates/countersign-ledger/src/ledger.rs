@@ -1,5 +1,7 @@
 //! The ledger: one writer thread that makes batches durable, one publisher thread that derives tiles from them.
 
+mod barrier;
+
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -8,6 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::watch;
 
+pub use self::barrier::BarrierError;
 use crate::background::{Keeping, News, Publishing};
 use crate::disk::{Disk, LocalDisk};
 use crate::draft::{Draft, KeyName};
@@ -216,8 +219,8 @@ impl Ledger {
         self.inner.shared.registry().standings()
     }
 
-    /// Number of durable entries. Linearizable with [`append`](Self::append): once an append has resolved, every later
-    /// call includes it.
+    /// Number of durable entries that this process knows of. Linearizable with its own [`append`](Self::append)s: once one
+    /// has resolved, every later call includes it. For those of other processes there is [`barrier`](Self::barrier).
     pub fn head(&self) -> u64 {
         self.inner.shared.entries.head()
     }

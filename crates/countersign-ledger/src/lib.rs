@@ -141,7 +141,7 @@ pub use entry::{Entry, EntryError, Issuance, IssuanceKind, KeyStateCode, Lineage
 pub use follow::{Clock, FollowOptions, Follower, Provenance};
 pub use freshness::SignedFreshness;
 pub use issued::{Issued, Keep};
-pub use ledger::Ledger;
+pub use ledger::{BarrierError, Ledger};
 pub use note::{NoteSigner, Verifier};
 pub use open::{OpenError, Options, RETENTION_MIN};
 pub use queue::AppendError;

@@ -122,6 +122,11 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
+    /// The directory's lock sees to it.
+    fn is_exclusive(&self) -> bool {
+        true
+    }
+
     fn create_batch(&self, batch: &Batch<'_>) -> Create {
         self.journal.create(batch)
     }

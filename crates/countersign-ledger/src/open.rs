@@ -131,7 +131,10 @@ pub(crate) fn open(
     store.settle()?;
     write_freshness_key(&*store, options)?;
 
-    let head = Arc::new(Head::new(resumed.position.next_index));
+    let head = Arc::new(Head::new(
+        resumed.position.next_index,
+        resumed.position.next_number,
+    ));
     let signed = Arc::new(SignedTree::new(checkpoint.size, checkpoint.root));
     let entries = EntryReader::new(store.clone(), head.clone(), signed);
     let tiles = StoredTiles(&*store);

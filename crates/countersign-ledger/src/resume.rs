@@ -258,7 +258,7 @@ fn recompute(store: &Arc<dyn Store>, checkpoint: &Checkpoint, head: u64) -> Resu
         );
     }
     let mut tiler = Tiler::default();
-    let entries = EntryReader::unchecked(store.clone(), Arc::new(Head::new(head)));
+    let entries = EntryReader::unchecked(store.clone(), Arc::new(Head::new(head, 0)));
     let read = entries.visit(0, checkpoint.size, &mut |_, entry| {
         tiler.push(entry, &mut |_, _| Ok::<(), io::Error>(()))
     });

@@ -39,21 +39,34 @@ pub(crate) struct Position {
     pub(crate) time: u64,
 }
 
-/// How many entries are confirmed; shared with every reader.
+/// How much is confirmed; shared with every reader.
 #[derive(Debug, Default)]
-pub(crate) struct Head(AtomicU64);
+pub(crate) struct Head {
+    entries: AtomicU64,
+    batches: AtomicU64,
+}
 
 impl Head {
-    pub(crate) fn new(entries: u64) -> Self {
-        Self(AtomicU64::new(entries))
+    pub(crate) fn new(entries: u64, batches: u64) -> Self {
+        Self {
+            entries: AtomicU64::new(entries),
+            batches: AtomicU64::new(batches),
+        }
     }
 
+    /// Confirmed entries.
     pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        self.entries.load(Ordering::Acquire)
     }
 
-    fn set(&self, entries: u64) {
-        self.0.store(entries, Ordering::Release);
+    /// Confirmed batches, all that were ever made. Whoever sees a batch here sees its entries in [`get`](Self::get).
+    pub(crate) fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Acquire)
+    }
+
+    fn set(&self, entries: u64, batches: u64) {
+        self.entries.store(entries, Ordering::Release);
+        self.batches.store(batches, Ordering::Release);
     }
 }
 
@@ -140,7 +153,7 @@ impl Sequencer {
             previous: hash,
             time: prelude.time,
         };
-        self.head.set(self.position.next_index);
+        self.head.set(self.position.next_index, self.position.next_number);
         Ok(next_index)
     }
 

@@ -6,6 +6,15 @@
 //!
 //! The trait blocks: the ledger calls it from threads of its own. A store across a network brings its runtime's handle.
 
+#[cfg(any(feature = "postgres", feature = "s3"))]
+mod bridge;
+#[cfg(test)]
+mod conformance;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "s3")]
+pub mod s3;
+
 use std::ops::Range;
 
 use crate::tree::Hash;
@@ -29,6 +38,12 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// A store does not interpret what it keeps, and it does not retry: the ledger knows what may be retried.
 pub trait Store: Send + Sync + 'static {
+    /// Whether nobody else can create batches here while this is open, so that what this process confirmed is all there
+    /// is.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
     /// Creates batch `batch.number` if there is none of that number, durably, in one piece.
     ///
     /// The answer says what is known, never what is likely; each [`Create`] has its promise. A store that can refuses a

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Feed, Intake};
 use crate::entry::Entry;
-use crate::ledger::Ledger;
+use crate::ledger::{BarrierError, Ledger};
 
 /// Entries fetched at once.
 const READ_MAX: usize = 16_384;
@@ -142,12 +142,13 @@ impl<S: Source> Feed for Pulled<S> {
 
 impl Source for Ledger {
     async fn head(&self) -> Result<u64, SourceError> {
-        // A stopped ledger may have written a batch that nobody was told of: it says no more.
-        if self.is_running() {
-            Ok(Self::head(self))
-        } else {
-            Err(SourceError::Stopped)
-        }
+        self.barrier().await.map_err(|error| match error {
+            BarrierError::Stopped => SourceError::Stopped,
+            error => {
+                tracing::error!(%error, code = error.code(), "the newest head cannot be told");
+                SourceError::Unavailable
+            }
+        })
     }
 
     async fn read(&self, from: u64, max: usize) -> Result<Vec<Entry>, SourceError> {
