@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use countersign_token::dangerous::Unverified;
 use countersign_token::{
-    Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, ParsedToken, Proofs, Registry,
-    Resource, assertion, explain, verify,
+    Check, IssuerName, IssuerRecord, KeyContext, KeyMetadata, KeySet, ParsedToken, Registry, Resource,
+    assertion, explain, verify,
 };
 use libfuzzer_sys::fuzz_target;
 
