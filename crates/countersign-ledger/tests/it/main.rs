@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod audit_keys;
 mod corpus;
 mod fence;
 mod follow;

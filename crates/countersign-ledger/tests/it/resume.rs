@@ -11,7 +11,7 @@ use crate::support::{ORIGIN, signer};
 const SIZE: u64 = 66_000;
 
 /// Published files by path.
-struct Published(BTreeMap<String, Vec<u8>>);
+pub(crate) struct Published(BTreeMap<String, Vec<u8>>);
 
 impl Source for Published {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
@@ -25,12 +25,19 @@ fn log(size: u64, fork: u64) -> Published {
         let number = if number < fork { number } else { !number };
         number.to_be_bytes()
     };
-    let entries: Vec<[u8; 8]> = (0..size).map(entry).collect();
+    let entries: Vec<Vec<u8>> = (0..size).map(|number| entry(number).to_vec()).collect();
+    publish(&entries)
+}
+
+/// The signed log of these entries, whatever they are.
+pub(crate) fn publish(entries: &[Vec<u8>]) -> Published {
+    let size = entries.len();
     let mut files = BTreeMap::new();
     for (number, chunk) in (0u64..).zip(entries.chunks(256)) {
-        let bundle = chunk
-            .iter()
-            .flat_map(|entry| [&[0, 8], entry.as_slice()].concat());
+        let bundle = chunk.iter().flat_map(|entry| {
+            let length = u16::try_from(entry.len()).unwrap().to_be_bytes();
+            [&length, entry.as_slice()].concat()
+        });
         files.insert(path("entries", number, chunk.len()), bundle.collect());
     }
     let leaves: Vec<_> = entries.iter().map(|entry| leaf_hash(entry)).collect();
