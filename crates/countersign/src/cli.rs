@@ -208,8 +208,11 @@ pub(crate) enum KeyCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
-    /// Show the log's origin, size, key and latest checkpoint
-    Show(LedgerPlace),
+    /// Show the log's origin, size, key and latest checkpoint, or one entry
+    #[command(
+        after_help = "Examples:\n  countersign ledger show\n  countersign ledger show --entry 17 --json"
+    )]
+    Show(LedgerShow),
     /// Prove that a token's fingerprint (hex) is recorded: a tlog-proof receipt
     ///
     /// The receipt carries the entry and, where there is one, a checkpoint that witnesses have cosigned. It is
@@ -255,6 +258,15 @@ pub(crate) enum LedgerCommand {
         after_help = "Example: countersign ledger witness --name witness.example/1 --logs logs.txt --data ./witness-data"
     )]
     Witness(RunWitness),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerShow {
+    #[command(flatten)]
+    pub(crate) place: LedgerPlace,
+    /// Show what the entry at this index says, verified against the signed root
+    #[arg(long, value_name = "INDEX")]
+    pub(crate) entry: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -18,7 +18,13 @@ use crate::printer::Printer;
 
 pub(crate) fn run(arguments: &LedgerCommand, printer: Printer) -> Result<Exit, Failure> {
     match arguments {
-        LedgerCommand::Show(place) => show(&Place::find(place)?, printer),
+        LedgerCommand::Show(arguments) => {
+            let place = Place::find(&arguments.place)?;
+            match arguments.entry {
+                Some(index) => watch::show(&place, index, printer),
+                None => show(&place, printer),
+            }
+        }
         LedgerCommand::Prove(arguments) => receipt::prove(arguments, printer),
         LedgerCommand::CheckProof(arguments) => receipt::check(arguments, printer),
         LedgerCommand::Audit(arguments) => audit::run(arguments, printer),

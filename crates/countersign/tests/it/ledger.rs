@@ -146,6 +146,16 @@ fn a_ledger_is_witnessed_proved_and_watched_from_outside() {
     assert_eq!(entries.lines().count(), 9, "{entries}");
     assert!(entries.starts_with("0 key_announcement at="), "{entries}");
     assert_eq!(ends(0, &watch), "", "a second look shows nothing again");
+    let shown = ends(0, &["show", &url, "--policy", &policy, "--entry", "1", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        (&shown["entry"], &shown["state"], &shown["key_index"]),
+        (&"key_transition".into(), &"active".into(), &0.into())
+    );
+    assert_eq!(
+        fails(64, &["show", &url, "--key", key, "--entry", "999"]),
+        "entry_missing"
+    );
     let issuer = format!("http://127.0.0.1:{port}/consumer");
     let json = ends(0, &["watch", ledger, "--once", "--issuer", &issuer, "--json"]);
     assert_eq!(json.lines().count(), 4, "{json}");

@@ -176,6 +176,9 @@ fn document(report: &Report) -> Value {
         "root": hex::encode(report.root),
         "issuances": issuances,
         "key_events": key_events,
+        "fences": report.fences,
+        "denials": report.denials,
+        "response_actions": report.response_actions,
         "bundles_checked": report.bundles_checked,
         "tiles_checked": report.tiles_checked,
         "journal": report.journal.as_ref().map(|journal| json!({
@@ -193,7 +196,18 @@ fn print(report: &Report, opaque: bool, printer: Printer) {
     let entries = if opaque {
         "hashed, not read".to_owned()
     } else {
-        format!("{issuances} issuances, {key_events} key events, every one decoded")
+        let others = [
+            (report.fences, "fences"),
+            (report.denials, "denials"),
+            (report.response_actions, "response actions"),
+        ];
+        let mut parts = vec![
+            format!("{issuances} issuances, each under a key that was active"),
+            format!("{key_events} key events"),
+        ];
+        let others = others.into_iter().filter(|(count, _)| *count > 0);
+        parts.extend(others.map(|(count, name)| format!("{count} {name}")));
+        parts.join(", ")
     };
     let verdict = printer.paint(Tone::Good, "the ledger is whole");
     printer.line(&format!("{verdict}: {} of {}", report.size, report.origin));

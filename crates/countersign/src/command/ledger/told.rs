@@ -1,5 +1,7 @@
 //! What an entry says, in one line for people and one object for machines.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_ledger::entry::{Denial, Denied};
@@ -30,11 +32,12 @@ impl Told<'_> {
             }
         }
         for (name, value) in fields {
-            match value {
-                Value::Null => {}
-                Value::String(text) => line.push_str(&format!(" {name}={text}")),
-                value => line.push_str(&format!(" {name}={value}")),
-            }
+            // Writing to a string cannot fail.
+            let _ = match value {
+                Value::Null => Ok(()),
+                Value::String(text) => write!(line, " {name}={text}"),
+                value => write!(line, " {name}={value}"),
+            };
         }
         line
     }

@@ -97,6 +97,36 @@ fn filter(arguments: &Watch) -> Result<Filter, Failure> {
     })
 }
 
+/// One entry, verified as a monitor does.
+pub(super) fn show(place: &Place, index: u64, printer: Printer) -> Result<Exit, Failure> {
+    let source = place.source.as_ref();
+    let (note, trusted) = place.newest()?;
+    // The newest tree, whether or not its witnesses have come: the entry is the ledger's own word.
+    let mut monitor = Monitor::new(place.policy().without_quorum());
+    let look = monitor.look_at(&note, source).map(drop);
+    look.map_err(|error| failure(&error))?;
+    let found = monitor.entry(source, index).map_err(|error| failure(&error))?;
+    let bytes = found.ok_or_else(|| {
+        let size = trusted.checkpoint.size;
+        Failure::usage(
+            "entry_missing",
+            format!("the ledger has {size} entries, the first is 0"),
+        )
+    })?;
+    let key = Keys::default().name(&mut monitor, source, index, &bytes);
+    let told = Told {
+        index,
+        bytes: &bytes,
+        key,
+    };
+    if printer.json() {
+        printer.document(&told.document());
+    } else {
+        printer.line(&told.text());
+    }
+    Ok(Exit::Done)
+}
+
 struct Watching {
     place: Place,
     state: Option<StateFile>,
@@ -258,12 +288,13 @@ impl Keys {
             self.0.insert(index, name);
         }
         let wanted = key_index(&entry)?;
-        if !self.0.contains_key(&wanted) {
-            let announcement = monitor.entry(source, wanted).ok()??;
-            let name = announced(&Entry::decode(&announcement).ok()?)?;
-            self.0.insert(wanted, name);
+        if let Some(known) = self.0.get(&wanted) {
+            return Some(*known);
         }
-        self.0.get(&wanted).copied()
+        let announcement = monitor.entry(source, wanted).ok()??;
+        let name = announced(&Entry::decode(&announcement).ok()?)?;
+        self.0.insert(wanted, name);
+        Some(name)
     }
 }
 
