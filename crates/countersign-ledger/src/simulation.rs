@@ -3,6 +3,7 @@
 mod clock;
 mod disk;
 mod faults;
+mod growth;
 mod histories;
 mod rivals;
 mod rules;

@@ -61,6 +61,7 @@ struct State {
     full: bool,
     lies: Lies,
     syncs: BTreeMap<String, u64>,
+    bytes_read: u64,
     locked: bool,
 }
 
@@ -90,6 +91,7 @@ impl SimDisk {
             full: false,
             lies: Lies::default(),
             syncs: BTreeMap::new(),
+            bytes_read: 0,
             locked: false,
         };
         Self {
@@ -113,6 +115,10 @@ impl SimDisk {
 
     pub(super) fn operations(&self) -> u64 {
         self.lock().operations
+    }
+
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.lock().bytes_read
     }
 
     pub(super) fn set_full(&self, full: bool) {
@@ -338,7 +344,10 @@ impl Disk for SimDisk {
     }
 
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.lock().file(path).map(|inode| inode.seen.clone()))
+        let mut state = self.lock();
+        let content = state.file(path).map(|inode| inode.seen.clone());
+        state.bytes_read += content.as_ref().map_or(0, Vec::len) as u64;
+        Ok(content)
     }
 
     fn length(&self, path: &str) -> io::Result<Option<u64>> {
@@ -396,11 +405,12 @@ struct SimFile {
 
 impl DiskFile for SimFile {
     fn read_up_to(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.lock();
+        let mut state = self.disk.lock();
         let offset = usize::try_from(offset).unwrap();
         let seen = state.inodes[self.id].seen.get(offset..).unwrap_or_default();
         let length = seen.len().min(buffer.len());
         buffer[..length].copy_from_slice(&seen[..length]);
+        state.bytes_read += length as u64;
         Ok(length)
     }
 

@@ -43,7 +43,7 @@ pub(super) fn entry(number: u64) -> Vec<u8> {
     Entry::Response(action(number)).encode().unwrap()
 }
 
-fn open_sim(disk: &SimDisk, clock: &SimClock) -> Result<(Opened, Arc<LocalStore>), OpenError> {
+pub(super) fn open_sim(disk: &SimDisk, clock: &SimClock) -> Result<(Opened, Arc<LocalStore>), OpenError> {
     let store = Arc::new(open_local(Arc::new(disk.clone()), &options(), &signer(), 1)?);
     let opened = open(store.clone(), &options(), signer(), Arc::new(clock.clone()))?;
     Ok((opened, store))
