@@ -46,6 +46,8 @@ pub enum Rule {
     SubjectExpired,
     /// The ledger does not show that the subject token was issued.
     SubjectNeverIssued,
+    /// The subject token was denied after it was issued.
+    SubjectDenied,
     /// The ledger cannot be asked.
     SubjectProvenanceUnknown,
     /// The subject token came out of an exchange itself.
@@ -76,6 +78,7 @@ impl Rule {
         Self::SubjectNotForClient,
         Self::SubjectExpired,
         Self::SubjectNeverIssued,
+        Self::SubjectDenied,
         Self::SubjectProvenanceUnknown,
         Self::SubjectNotPrimary,
         Self::SubjectNotAccessToken,
@@ -101,6 +104,7 @@ impl Rule {
             Self::SubjectNotForClient => "subject_not_for_client",
             Self::SubjectExpired => "subject_expired",
             Self::SubjectNeverIssued => "subject_never_issued",
+            Self::SubjectDenied => "subject_denied",
             Self::SubjectProvenanceUnknown => "subject_provenance_unknown",
             Self::SubjectNotPrimary => "subject_not_primary",
             Self::SubjectNotAccessToken => "subject_not_access_token",
@@ -148,6 +152,8 @@ pub struct Subject {
 pub enum Record {
     /// It was issued, as this kind of token.
     Recorded(IssuanceKind),
+    /// It was issued, and denied since.
+    Denied,
     /// It was never issued.
     NotRecorded,
     /// The ledger cannot be asked.
@@ -307,6 +313,7 @@ fn check_subject(
         Record::Recorded(IssuanceKind::Access) => return Ok(()),
         Record::Recorded(IssuanceKind::Exchanged) => Rule::SubjectNotPrimary,
         Record::Recorded(_) => Rule::SubjectNotAccessToken,
+        Record::Denied => Rule::SubjectDenied,
         Record::NotRecorded => Rule::SubjectNeverIssued,
         Record::CannotTell => Rule::SubjectProvenanceUnknown,
     };

@@ -114,7 +114,8 @@ fn kind(reason: Reason) -> Kind {
         | Reason::ProofSignatureInvalid
         | Reason::ProofReplayed
         | Reason::ClientMismatch
-        | Reason::NeverIssued => Kind::BadToken,
+        | Reason::NeverIssued
+        | Reason::TokenDenied => Kind::BadToken,
 
         Reason::TenantNotAllowed | Reason::ScopeInsufficient => Kind::NoAuthority,
 

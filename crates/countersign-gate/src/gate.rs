@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::HeaderMap;
-use countersign_ledger::{Clock, Follower, IssuanceKind, Provenance};
+use countersign_ledger::{Clock, Follower, IssuanceKind, Provenance, Shown};
 use countersign_token::{Check, KeyState, ParsedToken, Reason, Resource, VerifiedToken, dangerous};
 use tokio::task::AbortHandle;
 
@@ -180,11 +180,9 @@ impl Inner {
             let (verified, recorded, trust) = self.verify(&token, resource, now, decision).await?;
             let mode = effective_mode(*mode, verified.key_state(), recorded);
             decision.mode = Some(mode);
-            let expires_at = verified.expires_at();
+            let remark = self.provenance(&verified, mode, decision).await;
             decision.note_verified(verified);
-            let remark = self
-                .provenance(token.fingerprint().as_bytes(), expires_at, mode, decision)
-                .await?;
+            let remark = remark?;
             // The ledger may have taken its time, and the key may have been denied meanwhile.
             if Arc::ptr_eq(&trust, &self.trust.current()) {
                 return Ok(remark);
@@ -274,20 +272,21 @@ impl Inner {
     /// Asks the ledger, now that the signature is proved, and weighs its answer by the mode.
     async fn provenance(
         &self,
-        fingerprint: &[u8; 32],
-        expires_at: u64,
+        token: &VerifiedToken,
         mode: Mode,
         decision: &mut Decision,
     ) -> Result<Option<Reason>, Reason> {
-        let answer = match mode {
-            Mode::Off => ProvenanceAnswer::NotAsked,
-            Mode::Observe | Mode::Enforce => {
-                let (answer, index) = self.ask_ledger(fingerprint, expires_at).await;
-                decision.ledger_index = index;
-                answer
-            }
+        let told = match mode {
+            Mode::Off => Told::from(ProvenanceAnswer::NotAsked),
+            Mode::Observe | Mode::Enforce => self.ask_ledger(token).await,
         };
+        let answer = told.answer;
         decision.provenance = Some(answer);
+        decision.ledger_index = told.index;
+        if told.is_denied {
+            // Somebody took it back: unlike a token that the ledger does not know, no mode lets it pass.
+            return Err(Reason::TokenDenied);
+        }
         let reason = match answer {
             ProvenanceAnswer::NotAsked | ProvenanceAnswer::Recorded => return Ok(None),
             ProvenanceAnswer::NotRecorded => Reason::NeverIssued,
@@ -300,20 +299,51 @@ impl Inner {
         }
     }
 
-    async fn ask_ledger(&self, fingerprint: &[u8; 32], expires_at: u64) -> (ProvenanceAnswer, Option<u64>) {
+    async fn ask_ledger(&self, token: &VerifiedToken) -> Told {
         let Some(follower) = &self.follower else {
-            return (ProvenanceAnswer::CannotTell, None);
+            return ProvenanceAnswer::CannotTell.into();
         };
-        match follower.provenance(fingerprint, expires_at).await {
+        let fingerprint = token.fingerprint();
+        let provenance = follower.provenance(fingerprint.as_bytes(), token.expires_at());
+        let (answer, index, is_denied) = match provenance.await {
             Provenance::Recorded { index, kind } => match kind {
                 IssuanceKind::Access | IssuanceKind::Exchanged | IssuanceKind::Foreign => {
-                    (ProvenanceAnswer::Recorded, index)
+                    (ProvenanceAnswer::Recorded, index, false)
                 }
                 // Issued, but as something that opens no door: never as an access token.
-                IssuanceKind::Id | IssuanceKind::Refresh => (ProvenanceAnswer::NotRecorded, index),
+                IssuanceKind::Id | IssuanceKind::Refresh => (ProvenanceAnswer::NotRecorded, index, false),
             },
-            Provenance::NotRecorded => (ProvenanceAnswer::NotRecorded, None),
-            Provenance::CannotTell => (ProvenanceAnswer::CannotTell, None),
+            Provenance::Denied { index } => (ProvenanceAnswer::Recorded, index, true),
+            Provenance::NotRecorded => (ProvenanceAnswer::NotRecorded, None, false),
+            Provenance::CannotTell => (ProvenanceAnswer::CannotTell, None, false),
+        };
+        let shown = Shown {
+            issuer: token.issuer(),
+            key: *token.key_thumbprint().as_bytes(),
+            session: token.session_id(),
+            issued_at: token.issued_at(),
+        };
+        Told {
+            answer,
+            index,
+            is_denied: is_denied || follower.denies(&shown),
+        }
+    }
+}
+
+/// What the ledger told of a token.
+struct Told {
+    answer: ProvenanceAnswer,
+    index: Option<u64>,
+    is_denied: bool,
+}
+
+impl From<ProvenanceAnswer> for Told {
+    fn from(answer: ProvenanceAnswer) -> Self {
+        Self {
+            answer,
+            index: None,
+            is_denied: false,
         }
     }
 }

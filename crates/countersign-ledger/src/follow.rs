@@ -1,10 +1,11 @@
-//! Follows a ledger and answers for every token: recorded, not recorded, cannot tell.
+//! Follows a ledger and answers for every token: recorded (and perhaps denied since), not recorded, cannot tell.
 //!
 //! A miss is made conclusive by a *barrier read*. A token is recorded before it is released, so a token in somebody's
 //! hand at time t is in every head read that began after t. On a miss the follower reads the head, anew, takes in
 //! everything up to it and looks again. All misses that wait share the next read, so a flood of forgeries costs one
 //! read at a time. The times inside a token excuse nothing: the forger writes them.
 
+mod denials;
 mod source;
 
 use std::borrow::Borrow;
@@ -17,9 +18,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::denials::Denials;
+pub use self::denials::Shown;
 use self::source::Pulled;
 pub use self::source::{Source, SourceError};
-use crate::entry::{Entry, IssuanceKind};
+use crate::entry::{Denied, Entry, IssuanceKind};
 use crate::issued::{Issued, IssuedReader, IssuedWriter, Keep, Token, issued_set};
 use crate::ledger::Ledger;
 
@@ -41,6 +44,11 @@ pub enum Provenance {
         /// What sort of token.
         kind: IssuanceKind,
     },
+    /// It was issued, and denied since by its fingerprint or its root's. [`Follower::denies`] knows of the others.
+    Denied {
+        /// Index of the entry of its issuance, from a follower that keeps indices.
+        index: Option<u64>,
+    },
     /// It was never issued.
     NotRecorded,
     /// The ledger did not answer, or not in time.
@@ -52,6 +60,7 @@ impl Provenance {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Recorded { .. } => "recorded",
+            Self::Denied { .. } => "denied",
             Self::NotRecorded => "not_recorded",
             Self::CannotTell => "cannot_tell",
         }
@@ -92,6 +101,7 @@ pub struct Follower {
 /// What the handles and the task share.
 struct Shared {
     issued: IssuedReader,
+    denials: Denials,
     clock: Clock,
     /// Entries taken in.
     applied: AtomicU64,
@@ -155,6 +165,7 @@ impl Follower {
         let reader = set.as_ref().map(|(_, reader)| reader.clone());
         let shared = Arc::new(Shared {
             issued: reader.unwrap_or_default(),
+            denials: Denials::default(),
             clock,
             applied: AtomicU64::new(0),
             started: AtomicU64::new(0),
@@ -199,6 +210,12 @@ impl Follower {
             None if reached && !self.shared.issued.may_have_dropped(expires_at) => Provenance::NotRecorded,
             _ => Provenance::CannotTell,
         }
+    }
+
+    /// Whether a token that says this was denied with its session or with a span of its key, as far as the follower has
+    /// heard. To be asked after [`provenance`](Self::provenance), which hears what there is.
+    pub fn denies(&self, shown: &Shown<'_>) -> bool {
+        self.shared.denials.is_denied(shown)
     }
 
     /// Number of entries taken in.
@@ -268,9 +285,15 @@ impl std::fmt::Debug for Follower {
 }
 
 fn recorded(issued: &Issued) -> Provenance {
-    Provenance::Recorded {
-        index: issued.index,
-        kind: issued.kind,
+    let Issued {
+        kind,
+        index,
+        is_denied,
+    } = *issued;
+    if is_denied {
+        Provenance::Denied { index }
+    } else {
+        Provenance::Recorded { index, kind }
     }
 }
 
@@ -304,18 +327,33 @@ impl Intake {
         let now = (self.shared.clock)();
         let mut applied = self.applied();
         for entry in entries {
-            if let Entry::Issuance(issuance) = entry.borrow() {
-                let token = Token {
-                    fingerprint: &issuance.fingerprint,
-                    kind: issuance.kind,
-                    expires_at: issuance.expires_at,
-                    index: applied,
-                };
-                self.issued.insert(&token, now);
-            }
+            self.take_one(applied, entry.borrow(), now);
             applied = applied.saturating_add(1);
         }
         self.shared.applied.store(applied, Ordering::Release);
+    }
+
+    fn take_one(&mut self, index: u64, entry: &Entry, now: u64) {
+        match entry {
+            Entry::Issuance(issuance) => {
+                let token = Token {
+                    fingerprint: &issuance.fingerprint,
+                    root: issuance.lineage.as_ref().map(|lineage| &lineage.root),
+                    kind: issuance.kind,
+                    expires_at: issuance.expires_at,
+                    index,
+                };
+                self.issued.insert(&token, now);
+            }
+            Entry::KeyAnnouncement(key) => self.shared.denials.announce(index, key),
+            Entry::Denial(denial) => match &denial.denied {
+                Denied::Token(fingerprint) => self.issued.deny(fingerprint),
+                Denied::Lineage(root) => self.issued.deny_lineage(root),
+                other @ (Denied::Session(_) | Denied::KeySpan { .. }) => self.shared.denials.deny(other),
+            },
+            // The states of keys come with the trust bundle; the rest is for other readers.
+            Entry::KeyTransition(_) | Entry::RealmFence(_) | Entry::Waypoint(_) | Entry::Response(_) => {}
+        }
     }
 
     fn drop_expired(&mut self) {

@@ -7,6 +7,7 @@
 
 mod table;
 
+use std::collections::{BTreeMap, HashSet};
 use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,6 +64,9 @@ pub(crate) fn issued_set(keep: Keep) -> Option<(IssuedWriter, IssuedReader)> {
         published: Arc::clone(&published),
         directory: Directory::default(),
         keep,
+        descendants: BTreeMap::new(),
+        denied: HashSet::new(),
+        denied_roots: HashSet::new(),
     };
     Some((writer, IssuedReader(published)))
 }
@@ -197,12 +201,19 @@ pub(crate) struct IssuedWriter {
     published: Arc<Published>,
     directory: Directory,
     keep: Keep,
+    /// Root and token of everything exchanged or refreshed, bucket by bucket: sixteen bytes each, for the writer alone.
+    descendants: BTreeMap<Place, Vec<(u64, u64)>>,
+    /// Tokens denied, and roots denied with all that comes from them: also what is recorded later is denied.
+    denied: HashSet<u64>,
+    denied_roots: HashSet<u64>,
 }
 
 /// What the set needs of an issuance.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token<'a> {
     pub(crate) fingerprint: &'a [u8; 32],
+    /// The first token of its line, for one that was exchanged or refreshed.
+    pub(crate) root: Option<&'a [u8; 32]>,
     pub(crate) kind: IssuanceKind,
     pub(crate) expires_at: u64,
     pub(crate) index: u64,
@@ -216,18 +227,43 @@ impl IssuedWriter {
             return;
         }
         let tag = self.published.tag(token.fingerprint);
-        if let Some(table) = self.table_with_room(Place::at(token.expires_at, now)) {
-            table.insert(tag, token.kind.code(), token.index);
+        let place = Place::at(token.expires_at, now);
+        let mut is_denied = self.denied.contains(&tag);
+        if let Some(root) = token.root {
+            let root = self.published.tag(root);
+            is_denied |= self.denied_roots.contains(&root);
+            self.descendants.entry(place).or_default().push((root, tag));
+        }
+        if let Some(table) = self.table_with_room(place) {
+            table.insert(tag, token.kind.code(), token.index, is_denied);
         }
     }
 
-    /// Marks a token as denied, whatever its expiry; whether it is there.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no entry denies yet"))]
-    pub(crate) fn deny(&mut self, fingerprint: &[u8; 32]) -> bool {
-        let tag = self.published.tag(fingerprint);
-        // Not `any`: that stops at the first.
-        let denied = self.directory.0.iter().filter(|bucket| bucket.table.deny(tag));
-        denied.count() > 0
+    /// Denies a token, whatever its expiry.
+    pub(crate) fn deny(&mut self, fingerprint: &[u8; 32]) {
+        self.deny_tag(self.published.tag(fingerprint));
+    }
+
+    /// Denies a token and everything that was or will be made from it.
+    pub(crate) fn deny_lineage(&mut self, root: &[u8; 32]) {
+        let root = self.published.tag(root);
+        self.denied_roots.insert(root);
+        let all = self.descendants.values().flatten();
+        let line: Vec<u64> = all
+            .filter(|(first, _)| *first == root)
+            .map(|(_, tag)| *tag)
+            .collect();
+        self.deny_tag(root);
+        for tag in line {
+            self.deny_tag(tag);
+        }
+    }
+
+    fn deny_tag(&mut self, tag: u64) {
+        self.denied.insert(tag);
+        for bucket in &self.directory.0 {
+            bucket.table.deny(tag);
+        }
     }
 
     /// Drops every bucket whose tokens have all expired.
@@ -241,6 +277,7 @@ impl IssuedWriter {
             .max();
         let Some(last) = last else { return };
         buckets.retain(|bucket| bucket.place.end > horizon);
+        self.descendants.retain(|place, _| place.end > horizon);
         // Told before it happens, so that no reader can miss both the token and the notice.
         self.drop_before(last);
         self.publish();

@@ -138,7 +138,7 @@ pub use cosignature::Cosigner;
 pub use draft::{Draft, IssuanceDraft, KeyName};
 pub use entries::ReadError;
 pub use entry::{Entry, EntryError, Issuance, IssuanceKind, KeyStateCode, Lineage, issuer_id, realm_id};
-pub use follow::{Clock, FollowOptions, Follower, Provenance};
+pub use follow::{Clock, FollowOptions, Follower, Provenance, Shown};
 pub use freshness::SignedFreshness;
 pub use issued::{Issued, Keep};
 pub use ledger::{BarrierError, Ledger};

@@ -354,6 +354,10 @@ reasons! {
         "The ledger does not show that this token was issued."
         "A forgery with a stolen key: the signature is right and nobody issued it."
         "Raise an incident: set the key to `suspect` at once, then look for other such tokens.";
+    TokenDenied "token_denied"
+        "The token was issued, and denied since."
+        "A denial in the ledger: of this token, of the one it was made from, of its session, or of what its key signed then."
+        "Get a new token. The denial's entry says when and why.";
     ProvenanceUnknown "provenance_unknown"
         "Whether the token was issued cannot be told now."
         "The ledger does not answer."

@@ -175,6 +175,9 @@ fn every_rule_refuses() {
     check_subject(Rule::SubjectNeverIssued, |subject| {
         subject.record = Record::NotRecorded;
     });
+    check_subject(Rule::SubjectDenied, |subject| {
+        subject.record = Record::Denied;
+    });
     check_subject(Rule::SubjectProvenanceUnknown, |subject| {
         subject.record = Record::CannotTell;
     });

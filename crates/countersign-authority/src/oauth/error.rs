@@ -150,6 +150,7 @@ fn exchange_wire(rule: Rule) -> (StatusCode, &'static str) {
         | Rule::SubjectNotForClient
         | Rule::SubjectExpired
         | Rule::SubjectNeverIssued
+        | Rule::SubjectDenied
         | Rule::SubjectNotPrimary
         | Rule::SubjectNotAccessToken => INVALID_REQUEST,
     }
@@ -177,6 +178,7 @@ fn exchange_description(rule: Rule) -> &'static str {
         | Rule::SubjectNotForClient
         | Rule::SubjectExpired
         | Rule::SubjectNeverIssued
+        | Rule::SubjectDenied
         | Rule::SubjectNotAccessToken => "the subject token is not acceptable",
     }
 }

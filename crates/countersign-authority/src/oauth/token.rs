@@ -6,7 +6,7 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use countersign_ledger::Provenance;
+use countersign_ledger::{Provenance, Shown};
 use countersign_token::{Check, Fingerprint, ParsedToken, Reason, Resource, UnverifiedEmail, verify};
 use serde::Serialize;
 
@@ -243,13 +243,18 @@ async fn examine(
         Ok(verified) => verified,
         Err(refusal) => return (Some(fingerprint), Err(refusal.reason)),
     };
-    let provenance = endpoint
-        .authority
-        .shared()
-        .follower
-        .provenance(fingerprint.as_bytes(), verified.expires_at())
-        .await;
+    let follower = &endpoint.authority.shared().follower;
+    let provenance = follower.provenance(fingerprint.as_bytes(), verified.expires_at());
+    let provenance = provenance.await;
+    let shown = Shown {
+        issuer: verified.issuer(),
+        key: *verified.key_thumbprint().as_bytes(),
+        session: verified.session_id(),
+        issued_at: verified.issued_at(),
+    };
     let record = match provenance {
+        Provenance::Denied { .. } => Record::Denied,
+        Provenance::Recorded { .. } if follower.denies(&shown) => Record::Denied,
         Provenance::Recorded { kind, .. } => Record::Recorded(kind),
         Provenance::NotRecorded => Record::NotRecorded,
         Provenance::CannotTell => Record::CannotTell,

@@ -1,13 +1,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_ledger::draft::DenialDraft;
+use countersign_ledger::entry::{Denied, ReasonCode, issuer_id, session_id};
 use countersign_ledger::follow::{Source, SourceError};
 use countersign_ledger::{Entry, FollowOptions, Follower, IssuanceKind};
 use countersign_token::TrustBundle;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::fixture::{Issuer, NOW, Stack, config};
+use crate::fixture::{Issuer, NOW, Stack, config, fingerprint};
 
 #[tokio::test]
 async fn a_recorded_token_is_admitted() {
@@ -248,4 +250,38 @@ async fn a_key_revoked_while_the_ledger_is_asked_admits_nothing() {
     let (response, ()) = tokio::join!(asked, meanwhile);
     assert_eq!(response.status().as_u16(), 401);
     assert_eq!(stack.last_line()["reason"], "key_revoked");
+}
+
+#[tokio::test]
+async fn a_denied_token_is_refused_in_every_mode_that_asks() {
+    let stack = Stack::start(config()).await;
+    let ledger = stack.ledger.clone().unwrap();
+    let token = |id: &str| stack.issuer.token(&json!({"jti": id, "sid": id}));
+    let (by_fingerprint, by_session, kept) = (token("a"), token("b"), token("c"));
+    for token in [&by_fingerprint, &by_session, &kept] {
+        stack.record(token, IssuanceKind::Access).await;
+        stack.check("mail", token, 200, None).await;
+    }
+    for denied in [
+        Denied::Token(fingerprint(&by_fingerprint)),
+        Denied::Session(session_id(&issuer_id(&stack.issuer.iss), "b")),
+    ] {
+        let denial = DenialDraft {
+            denied,
+            reason: ReasonCode::Compromise,
+            at: NOW,
+        };
+        ledger.append(denial).await.unwrap();
+    }
+    // The miss hears everything up to now.
+    let forged = token("forged");
+    stack.check("mail", &forged, 401, Some("never_issued")).await;
+    for token in [&by_fingerprint, &by_session] {
+        for resource in ["mail", "observed"] {
+            let line = stack.check(resource, token, 401, Some("token_denied")).await;
+            assert_eq!(line["provenance"], "recorded");
+        }
+        stack.check("unasked", token, 200, None).await;
+    }
+    stack.check("mail", &kept, 200, None).await;
 }

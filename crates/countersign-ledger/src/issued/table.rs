@@ -86,8 +86,9 @@ impl<C: Cell> Table<C> {
     }
 
     /// Takes in a token; one that is there stays as it is. The table must not be full.
-    pub(super) fn insert(&self, tag: u64, kind_code: u8, index: u64) {
-        self.put(tag | u64::from(kind_code) & KIND, index);
+    pub(super) fn insert(&self, tag: u64, kind_code: u8, index: u64, is_denied: bool) {
+        let denied = if is_denied { DENIED } else { 0 };
+        self.put(tag | denied | u64::from(kind_code) & KIND, index);
     }
 
     /// Marks a token as denied; whether it is there.
@@ -231,9 +232,9 @@ mod tests {
                     }
                 })
             };
-            table.insert(FIRST, 1, 70);
+            table.insert(FIRST, 1, 70, false);
             applied.store(70, Ordering::Release);
-            table.insert(SECOND, 4, 71);
+            table.insert(SECOND, 4, 71, false);
             applied.store(71, Ordering::Release);
             reader.join().unwrap();
         });
@@ -254,10 +255,10 @@ mod tests {
                 })
             };
             let small = Arc::clone(&published.read().unwrap());
-            small.insert(FIRST, 1, 7);
+            small.insert(FIRST, 1, 7, false);
             applied.store(1, Ordering::Release);
             let large = small.grown();
-            large.insert(SECOND, 2, 8);
+            large.insert(SECOND, 2, 8, false);
             *published.write().unwrap() = Arc::new(large);
             applied.store(2, Ordering::Release);
             reader.join().unwrap();
@@ -268,7 +269,7 @@ mod tests {
     fn loom_a_denial_that_was_told_is_seen() {
         loom::model(|| {
             let table = Arc::new(Table::<LoomU64>::with_capacity(4, false));
-            table.insert(FIRST, 1, 0);
+            table.insert(FIRST, 1, 0, false);
             let applied = Arc::new(LoomU64::new(0));
             let reader = {
                 let (table, applied) = (Arc::clone(&table), Arc::clone(&applied));
@@ -302,7 +303,7 @@ mod tests {
                     if table.is_full() {
                         table = table.grown();
                     }
-                    table.insert(tag, kind_code, step);
+                    table.insert(tag, kind_code, step, false);
                     model.entry(tag).or_insert(found(kind_code, step));
                 }
                 prop_assert_eq!(table.len(), wide(model.len()));
@@ -328,7 +329,7 @@ mod tests {
                     "{number}"
                 );
             }
-            table.insert(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) & TAG, 1, 0);
+            table.insert(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) & TAG, 1, 0, false);
         }
         assert_eq!(table.len(), 399_999);
     }

@@ -18,6 +18,7 @@ fn set() -> (IssuedWriter, IssuedReader) {
 fn insert(writer: &mut IssuedWriter, number: u64, index: u64, expires_at: u64, now: u64) {
     let token = Token {
         fingerprint: &fingerprint(number),
+        root: None,
         kind: IssuanceKind::Access,
         expires_at,
         index,
@@ -54,28 +55,67 @@ fn indices_are_kept_only_when_asked_for() {
     assert_eq!(reader_with.bytes(), 2 * reader.bytes());
 }
 
+fn is_denied(reader: &IssuedReader, number: u64, expires_at: u64) -> bool {
+    reader
+        .look_up(&fingerprint(number), expires_at)
+        .unwrap()
+        .is_denied
+}
+
 #[test]
 fn a_denial_reaches_a_token_of_any_lifetime_and_stays() {
     let (mut writer, reader) = set();
     let expiries = [1000, 10 * COARSE_SLICE, u64::MAX];
     for (number, expires_at) in (0..).zip(expiries) {
         insert(&mut writer, number, number, expires_at, 0);
-        assert!(writer.deny(&fingerprint(number)));
+        writer.deny(&fingerprint(number));
     }
-    assert!(!writer.deny(&fingerprint(7)));
+    // Denied before it is recorded.
+    writer.deny(&fingerprint(150));
     // Growth copies the mark.
     for number in 100..1000 {
         insert(&mut writer, number, number, 1000, 0);
     }
     for (number, expires_at) in (0..).zip(expiries) {
-        assert!(
-            reader
-                .look_up(&fingerprint(number), expires_at)
-                .unwrap()
-                .is_denied
-        );
+        assert!(is_denied(&reader, number, expires_at));
     }
-    assert!(!reader.look_up(&fingerprint(100), 1000).unwrap().is_denied);
+    assert!(is_denied(&reader, 150, 1000));
+    assert!(!is_denied(&reader, 100, 1000));
+}
+
+#[test]
+fn a_line_is_denied_with_what_still_comes_of_it() {
+    let (mut writer, reader) = set();
+    let descend = |writer: &mut IssuedWriter, number: u64, root: u64| {
+        let token = Token {
+            fingerprint: &fingerprint(number),
+            root: Some(&fingerprint(root)),
+            kind: IssuanceKind::Exchanged,
+            expires_at: 1000 + number,
+            index: number,
+        };
+        writer.insert(&token, 0);
+    };
+    for root in [1, 2] {
+        insert(&mut writer, root, root, 5000, 0);
+    }
+    descend(&mut writer, 11, 1);
+    descend(&mut writer, 12, 1);
+    descend(&mut writer, 21, 2);
+    writer.deny_lineage(&fingerprint(1));
+    descend(&mut writer, 13, 1);
+    for (number, expires_at, expect) in [
+        (1, 5000, true),
+        (2, 5000, false),
+        (11, 1011, true),
+        (12, 1012, true),
+        (13, 1013, true),
+        (21, 1021, false),
+    ] {
+        assert_eq!(is_denied(&reader, number, expires_at), expect, "{number}");
+    }
+    writer.drop_expired(100_000);
+    assert!(writer.descendants.is_empty());
 }
 
 #[test]
@@ -162,6 +202,7 @@ fn a_filter_falls_to_grinding_and_the_set_does_not() {
         filter[cell(&fingerprint)] = true;
         let token = Token {
             fingerprint: &fingerprint,
+            root: None,
             kind: IssuanceKind::Access,
             expires_at: 1000,
             index: number,

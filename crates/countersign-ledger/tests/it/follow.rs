@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use countersign_ledger::draft::DenialDraft;
+use countersign_ledger::entry::{Denied, ReasonCode, issuer_id, session_id};
 use countersign_ledger::follow::{Source, SourceError};
-use countersign_ledger::{Entry, FollowOptions, Follower, Keep, Provenance};
+use countersign_ledger::{Entry, FollowOptions, Follower, Keep, Provenance, Shown};
 use tokio::sync::watch;
 
-use crate::support::{EXPIRES_AT, clock, fingerprint, issuance};
+use crate::support::{EXPIRES_AT, KEY, append_all, clock, fingerprint, issuance, open};
 
 /// A ledger of numbered issuances whose answers the test decides.
 #[derive(Clone)]
@@ -198,4 +200,40 @@ async fn a_hit_counts_only_while_the_ledger_is_heard() {
     assert_eq!(ask().await, Provenance::CannotTell);
     behave.send(Behaviour::Answer).unwrap();
     assert!(matches!(ask().await, Provenance::Recorded { .. }));
+}
+
+#[tokio::test]
+async fn denials_of_every_kind_are_heard() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(directory.path()).unwrap();
+    append_all(&ledger, 0, 4).await;
+    let follower = Follower::start(ledger.clone(), clock(5_000)).await;
+    let deny = async |denied: Denied| {
+        let draft = DenialDraft {
+            denied,
+            reason: ReasonCode::Compromise,
+            at: 2_000,
+        };
+        ledger.append(draft).await.unwrap();
+    };
+    deny(Denied::Token(fingerprint(1))).await;
+    deny(Denied::Lineage(fingerprint(2))).await;
+    // A hit asks nobody; the barrier of a miss brings what is new, the denials too.
+    let miss = follower.provenance(&fingerprint(99), EXPIRES_AT).await;
+    assert_eq!(miss, Provenance::NotRecorded);
+    for (number, expect) in [(0, "recorded"), (1, "denied"), (2, "denied"), (3, "recorded")] {
+        let answer = follower.provenance(&fingerprint(number), EXPIRES_AT).await;
+        assert_eq!(answer.as_str(), expect, "{number}");
+    }
+    let shown = |session, issued_at| Shown {
+        issuer: "https://a.example",
+        key: KEY.key,
+        session,
+        issued_at,
+    };
+    assert!(!follower.denies(&shown(Some("s"), 1_500)));
+    deny(Denied::Session(session_id(&issuer_id("https://a.example"), "s"))).await;
+    follower.provenance(&fingerprint(99), EXPIRES_AT).await;
+    assert!(follower.denies(&shown(Some("s"), 1_500)));
+    assert!(!follower.denies(&shown(Some("t"), 1_500)));
 }

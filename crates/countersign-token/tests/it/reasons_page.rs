@@ -68,6 +68,7 @@ fn codes_others_rely_on_exist() {
         (Reason::ResourceUnknown, "resource_unknown"),
         (Reason::TokenMissing, "token_missing"),
         (Reason::NeverIssued, "never_issued"),
+        (Reason::TokenDenied, "token_denied"),
         (Reason::ProvenanceUnknown, "provenance_unknown"),
         (Reason::KeysUnavailable, "keys_unavailable"),
         (Reason::DecisionUnlogged, "decision_unlogged"),
