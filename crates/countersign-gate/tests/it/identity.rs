@@ -87,7 +87,7 @@ async fn health_tells_what_decisions_rest_on() {
     assert_eq!(status, 200);
     assert_eq!(health["status"], "ok", "{health}");
     assert_eq!(health["bundle"], 7);
-    assert_eq!(health["ledger"], json!({"state": "following", "position": 1}));
+    assert_eq!(health["ledger"], json!({"state": "following", "position": 3}));
     assert_eq!(
         health["decision_log"],
         json!({"state": "ok", "error": null, "unlogged": 0})

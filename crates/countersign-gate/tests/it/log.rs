@@ -181,7 +181,7 @@ async fn a_line_says_who_what_and_when() {
             "key_id": stack.issuer.kid, "key_thumbprint": stack.issuer.kid, "algorithm": "ES256",
             "token_id": "token-1", "session_id": "session-1", "subject": "alice", "client": "webmail",
             "audience": ["https://mail.example"], "scope": ["mail.read", "mail.send"],
-            "issued_at": NOW - 10, "expires_at": NOW + 600, "provenance": "recorded", "ledger_index": 0,
+            "issued_at": NOW - 10, "expires_at": NOW + 600, "provenance": "recorded", "ledger_index": 2,
             "bundle": 7, "resource": "mail", "method": "POST", "path": "/inbox", "source_ip": "192.0.2.7",
             "user_agent": "agent/1",
         })
