@@ -135,8 +135,8 @@ pub(crate) fn open(
         resumed.position.next_index,
         resumed.position.next_number,
     ));
-    let signed = Arc::new(SignedTree::new(checkpoint.size, checkpoint.root));
-    let entries = EntryReader::new(store.clone(), head.clone(), signed);
+    let tree = Arc::new(SignedTree::new(checkpoint.size, checkpoint.root));
+    let entries = EntryReader::new(store.clone(), head.clone(), tree);
     let tiles = StoredTiles(&*store);
     let believed = Signed {
         checkpoint: &checkpoint,
