@@ -14,6 +14,8 @@ use crate::ledger::Ledger;
 use crate::note::NoteSigner;
 use crate::open::{OpenError, Options};
 use crate::queue::AppendError;
+use crate::record::{Record, SEGMENT_HEADER};
+use crate::tree::sha256;
 
 fn open(disk: &SimDisk) -> Result<Ledger, OpenError> {
     let options = Options {
@@ -180,6 +182,21 @@ async fn what_is_said_of_keys_is_believed_only_if_it_was_signed() {
     ledger.append(revocation).await.unwrap();
     append(&ledger, 700).await;
     ledger.close();
+    // A batch that was written anew, whole in itself. No start reads the batch after it any more.
+    let first = segments(&disk)[0].clone();
+    let mut before = Vec::new();
+    disk.tamper(&first, |bytes| {
+        before.clone_from(bytes);
+        let start = SEGMENT_HEADER + Record::decode(&bytes[SEGMENT_HEADER..]).unwrap().length;
+        let end = start + Record::decode(&bytes[start..]).unwrap().length - 32;
+        let entry = [1, 4, KeyStateCode::Revoked.code()];
+        let at = bytes[start..end].windows(3).position(|window| window == entry);
+        bytes[start + at.unwrap() + 2] = KeyStateCode::Retired.code();
+        let hash = sha256(&bytes[start..end]);
+        bytes[end..end + 32].copy_from_slice(&hash);
+    });
+    assert_eq!(refusal(&disk), "ledger_keys_unreadable");
+    disk.tamper(&first, |bytes| bytes.clone_from(&before));
     // The first entries are now only in their bundle, which nothing but the root vouches for.
     disk.delete(&segments(&disk)[0]);
     let keys = open(&disk).unwrap().keys();
