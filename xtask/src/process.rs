@@ -133,14 +133,19 @@ impl Server {
         bail!("{} ended with {status:?}: {}", self.name, words.trim());
     }
 
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Asks it to stop, then insists.
     fn stop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             let asked = Command::new("kill").arg(self.child.id().to_string()).status();
             let ended = || self.child.try_wait().ok().flatten();
             if asked.is_err() || wait_for(STOP_MAX, ended).is_none() {
-                let _ = self.child.kill();
-                let _ = self.child.wait();
+                self.kill();
             }
         }
     }

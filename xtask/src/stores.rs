@@ -2,10 +2,11 @@
 //! conditional writes (moto; what it stores lives in its memory). Both are thrown away afterwards.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::process::{Scratch, Server, cargo, command, free_port, limited, wait_for};
+use crate::process::{Scratch, Server, cargo, command, free_port, limited, wait_for, write};
 use crate::run::{Log, Run};
 use crate::test::tests_passed;
 use crate::{install, workspace};
@@ -14,6 +15,12 @@ use crate::{install, workspace};
 const POSTGRES: &str = "/usr/lib/postgresql";
 /// It does not run as root; its package brings this user.
 const USER: &str = "postgres";
+/// The S3 server takes any.
+const CREDENTIALS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
+/// The audience of the demonstration's resource `mail`.
+const AUDIENCE: &str = "https://mail.example";
+/// From listening to the first answer, the first connection to the store included.
+const START_MAX: Duration = Duration::from_secs(60);
 /// The suite on each of the two.
 const TESTS: u32 = 2;
 
@@ -36,7 +43,8 @@ pub(crate) fn run(run: &mut Run) {
             "store::conformance::",
         ])
         .env("COUNTERSIGN_TEST_POSTGRES", &servers.postgres_url)
-        .env("COUNTERSIGN_TEST_S3", &servers.s3_url);
+        .env("COUNTERSIGN_TEST_S3", &servers.s3_url)
+        .envs(CREDENTIALS);
         log.run(&mut test)?;
         ensure!(
             tests_passed(&log.text()) == TESTS,
@@ -44,6 +52,97 @@ pub(crate) fn run(run: &mut Run) {
         );
         Ok("on PostgreSQL and S3".to_owned())
     });
+    let mut build = cargo(1500);
+    build.args(["build", "--locked", "--bin", "countersign"]);
+    if run.command("stores: countersign builds", build) {
+        for (name, section) in servers.sections() {
+            run.step(&format!("stores: serve on {name}, kill -9, serve again"), |log| {
+                outlives_a_kill(&section, log)
+            });
+        }
+    }
+}
+
+/// A token issued before the process is killed is recorded after it; a forged one is not.
+fn outlives_a_kill(section: &str, log: &Log) -> Result<String> {
+    let scratch = Scratch::create("stores-serve")?;
+    let binary = workspace::target_directory().join("debug/countersign");
+    let countersign = || limited(60, &binary.to_string_lossy());
+    let config = scratch.path.join("countersign.toml");
+    let shown = countersign()
+        .args(["config", "show"])
+        .output()
+        .context("cannot run countersign")?;
+    write(
+        &config,
+        &format!("{}\n{section}", String::from_utf8_lossy(&shown.stdout)),
+    )?;
+    let port = free_port()?;
+    let serve = || {
+        let mut serve = command(&binary.to_string_lossy());
+        serve
+            .current_dir(&scratch.path)
+            .arg("serve")
+            .arg("--config")
+            .arg(&config);
+        serve
+            .envs(CREDENTIALS)
+            .args(["--data", "data", "--listen", &format!("127.0.0.1:{port}")]);
+        let mut server = Server::start("countersign", serve, &scratch.path)?;
+        server.wait_for_port(port)?;
+        // It listens before its store has answered.
+        let answers = || checked(port, "none").ok().filter(|status| status != "000");
+        wait_for(START_MAX, answers).context("the gate does not answer")?;
+        Ok::<_, anyhow::Error>(server)
+    };
+    let issuer = format!("http://127.0.0.1:{port}/enterprise/8d6c3a52-6b7e-4f7e-9b51-0a4f5a1c0d01");
+    let mut server = serve()?;
+    let token = issued(&scratch.path, &issuer, log)?;
+    let admitted = |token: &str, wanted: &str| {
+        let status = checked(port, token)?;
+        ensure!(status == wanted, "the gate answered {status}, not {wanted}");
+        Ok(())
+    };
+    admitted(&token, "200")?;
+    server.kill();
+    let _server = serve()?;
+    admitted(&token, "200").context("after the kill")?;
+    let mut forge = countersign();
+    forge.current_dir(&scratch.path);
+    forge.args(["token", "forge", "--data", "data", "--key-of", &issuer]);
+    let forged = forge
+        .args(["--audience", AUDIENCE, "--subject", "alice"])
+        .output()?;
+    admitted(String::from_utf8_lossy(&forged.stdout).trim(), "401").context("a forged token")?;
+    ensure!(
+        !scratch.path.join("data/ledger/journal").exists(),
+        "the ledger lies on local disk after all"
+    );
+    Ok(String::new())
+}
+
+fn issued(folder: &Path, issuer: &str, log: &Log) -> Result<String> {
+    let secret =
+        std::fs::read_to_string(folder.join("data/clients/mail-app.secret")).context("no client secret")?;
+    let mut curl = limited(20, "curl");
+    curl.args(["-s", "-u", &format!("mail-app:{}", secret.trim())]);
+    curl.args(["-d", "grant_type=client_credentials", &format!("{issuer}/token")]);
+    let answer = curl.output().context("cannot run curl")?;
+    let answer: serde_json::Value =
+        serde_json::from_slice(&answer.stdout).context("no JSON from the token endpoint")?;
+    log.line("a token was issued")?;
+    let token = answer.get("access_token").and_then(serde_json::Value::as_str);
+    Ok(token.with_context(|| format!("no token: {answer}"))?.to_owned())
+}
+
+fn checked(port: u16, token: &str) -> Result<String> {
+    let mut curl = limited(20, "curl");
+    curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}"]);
+    curl.args(["-H", &format!("Authorization: Bearer {token}")]);
+    let answer = curl
+        .arg(format!("http://127.0.0.1:{port}/check?resource=mail"))
+        .output()?;
+    Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
 /// Both servers, stopped and removed when this is dropped.
@@ -57,6 +156,16 @@ struct Servers {
 }
 
 impl Servers {
+    /// What a configuration says to keep its ledger there.
+    fn sections(&self) -> [(&'static str, String); 2] {
+        let postgres = format!("[ledger.postgres]\nurl = \"{}\"\n", self.postgres_url);
+        let s3 = format!(
+            "[ledger.s3]\nbucket = \"ledgers\"\nprefix = \"serve\"\nendpoint = \"{}\"\n",
+            self.s3_url
+        );
+        [("PostgreSQL", postgres), ("S3", s3)]
+    }
+
     fn start(log: &Log) -> Result<Self> {
         let scratch = Scratch::create("stores")?;
         let (postgres_port, s3_port) = (free_port()?, free_port()?);
@@ -70,7 +179,7 @@ impl Servers {
             log.run(limited(10, "curl").args(["-sf", "-X", "PUT", &bucket]))
                 .ok()
         };
-        wait_for(std::time::Duration::from_secs(20), made).context("the S3 server makes no bucket")?;
+        wait_for(Duration::from_secs(20), made).context("the S3 server makes no bucket")?;
         Ok(Self {
             postgres_url: format!("postgres://{USER}@127.0.0.1:{postgres_port}/postgres"),
             s3_url,

@@ -107,6 +107,36 @@ pub struct LedgerSection {
     pub witnesses: Option<PathBuf>,
     /// How often witnesses are asked, in seconds.
     pub witness_interval_seconds: u64,
+    /// Present: the ledger is kept in PostgreSQL instead of the data directory.
+    pub postgres: Option<PostgresSection>,
+    /// Present: the ledger is kept in S3-compatible object storage instead of the data directory.
+    pub s3: Option<S3Section>,
+}
+
+/// `[ledger.postgres]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresSection {
+    /// Where the database is: `postgres://user@host/database`. The password comes from the environment (`PGPASSWORD`) or
+    /// from the file that `PGPASSFILE` names, so that it stands in no configuration.
+    pub url: String,
+}
+
+/// `[ledger.s3]`
+///
+/// Credentials come from the environment: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, a web identity, or the
+/// machine's role.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3Section {
+    /// The bucket; it must exist, and its server must honour conditional writes.
+    pub bucket: String,
+    /// What every name begins with; nothing else may lie below it. Default: nothing.
+    pub prefix: Option<String>,
+    /// The region. Default: `us-east-1`.
+    pub region: Option<String>,
+    /// The server's URL, for other servers than Amazon's.
+    pub endpoint: Option<String>,
 }
 
 impl Default for LedgerSection {
@@ -117,6 +147,8 @@ impl Default for LedgerSection {
             freshness_interval_seconds: DEFAULT_FRESHNESS_INTERVAL_SECONDS,
             witnesses: None,
             witness_interval_seconds: DEFAULT_WITNESS_INTERVAL_SECONDS,
+            postgres: None,
+            s3: None,
         }
     }
 }
@@ -184,6 +216,17 @@ impl Config {
                 "server".to_owned(),
                 "the config names no role".to_owned(),
                 Some("add [authority] and [ledger], or [gate]".to_owned()),
+            ));
+        }
+        if self
+            .ledger
+            .as_ref()
+            .is_some_and(|ledger| ledger.postgres.is_some() && ledger.s3.is_some())
+        {
+            problems.push((
+                "ledger".to_owned(),
+                "a ledger lies in one store, and this names two".to_owned(),
+                Some("keep [ledger.postgres] or [ledger.s3]".to_owned()),
             ));
         }
         let authority = self

@@ -21,7 +21,7 @@ use countersign_ledger::{Cosigner, Follower, Ledger, NoteSigner, Options as Ledg
 use crate::clock::{Clock, Clocks};
 use crate::config::{Config, LedgerSection};
 use crate::failure::Failure;
-use crate::witnesses;
+use crate::{store, witnesses};
 
 /// Everything that one process runs.
 pub(crate) struct Instance {
@@ -193,7 +193,12 @@ pub(crate) fn open_ledger(
     clock: &Clock,
 ) -> Result<Ledger, Failure> {
     let origin = section.origin.clone().unwrap_or_else(|| default_origin(base_url));
-    let (signer, cosigner) = ledger_signers(data, &origin)?;
+    let store = store::remote(section, &origin)?;
+    let is_new = match &store {
+        Some(store) => store::is_new(&**store)?,
+        None => !Layout(data).ledger().join("key.vkey").exists(),
+    };
+    let (signer, cosigner) = ledger_signers(data, &origin, is_new)?;
     let options = LedgerOptions {
         freshness: Some(SignedFreshness {
             cosigner: Arc::new(cosigner),
@@ -203,8 +208,11 @@ pub(crate) fn open_ledger(
         publish_interval: Duration::from_millis(section.publish_interval_ms),
         ..LedgerOptions::new(Layout(data).ledger(), origin)
     };
-    Ledger::open(options, signer)
-        .map_err(|error| Failure::unavailable(error.code(), &error).maybe_hint(error.hint()))
+    let opened = match store {
+        Some(store) => Ledger::open_in(store, options, signer),
+        None => Ledger::open(options, signer),
+    };
+    opened.map_err(|error| Failure::unavailable(error.code(), &error).maybe_hint(error.hint()))
 }
 
 /// C2SP: the origin is the log's URL without its scheme.
@@ -243,8 +251,7 @@ pub(crate) fn places(config: &Config, base_url: &str) -> Vec<Place> {
 }
 
 /// The ledger's own key, sealed in the data directory and made when the ledger is, and the second one that it gives.
-fn ledger_signers(data: &Path, origin: &str) -> Result<(NoteSigner, Cosigner), Failure> {
-    let is_new = !Layout(data).ledger().join("key.vkey").exists();
+fn ledger_signers(data: &Path, origin: &str, is_new: bool) -> Result<(NoteSigner, Cosigner), Failure> {
     let seed = ledger_seed(data, is_new).map_err(|error| open_failure(&error))?;
     NoteSigner::from_seed(origin, &seed)
         .and_then(|signer| Ok((signer, Cosigner::freshness(origin, &seed)?)))

@@ -8,6 +8,7 @@ mod instance;
 mod listener;
 mod printer;
 mod serve;
+mod store;
 mod thief;
 mod tiles;
 mod witnesses;
