@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use countersign_ledger::remote::RemoteOptions;
+use countersign_ledger::remote::{RemoteOptions, WitnessedOptions};
 use countersign_ledger::{FollowOptions, Keep};
 use countersign_token::{AudienceRule, IssuerName, TenantRule, UnverifiedEmail};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub const LEDGER_TIMEOUT_MS: u64 = 2_000;
 /// How long known tokens are admitted while the ledger is not heard. Five minutes carry a gate through a restart of the
 /// ledger; longer than that, what was denied in the meantime should not be missed.
 pub const LEDGER_STALE_MAX_SECONDS: u64 = 300;
+/// How old the cosignatures of witnesses may be. They are asked every ten seconds: five minutes carry a gate through a
+/// witness's restart.
+const WITNESSED_AGE_MAX_SECONDS: u64 = 300;
 
 /// Where decisions are logged unless configured, below the data directory.
 pub const DECISION_LOG: &str = "decisions.ndjson";
@@ -89,6 +92,13 @@ pub struct LedgerConfig {
     /// a token instead of 12.
     #[serde(default)]
     pub keep_indices: bool,
+    /// Trust policy (tlog-policy) whose quorum of witnesses must have cosigned what the ledger publishes. Without their
+    /// cosignatures nothing can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witnesses: Option<PathBuf>,
+    /// How old the witnesses' cosignatures may be, in seconds.
+    #[serde(default = "default_witnessed_age_max")]
+    pub witnessed_age_max_seconds: u64,
 }
 
 impl LedgerConfig {
@@ -98,6 +108,10 @@ impl LedgerConfig {
         RemoteOptions {
             url: self.url.clone(),
             verifier_key: self.verifier_key.clone(),
+            witnessed: self.witnesses.clone().map(|policy| WitnessedOptions {
+                policy,
+                age_max: Duration::from_secs(self.witnessed_age_max_seconds),
+            }),
             follow: FollowOptions {
                 keep: if self.keep_indices {
                     Keep::Indices
@@ -407,6 +421,10 @@ const fn default_ledger_timeout() -> u64 {
 
 const fn default_ledger_stale_max() -> u64 {
     LEDGER_STALE_MAX_SECONDS
+}
+
+const fn default_witnessed_age_max() -> u64 {
+    WITNESSED_AGE_MAX_SECONDS
 }
 
 const fn default_stale_max() -> u64 {

@@ -134,6 +134,7 @@ impl Problems {
         if let Err(error) = ledger.to_options().check() {
             let at = match error {
                 RemoteError::Key(_) => "ledger.verifier_key",
+                RemoteError::Witnessed(_) => "ledger.witnesses",
                 _ => "ledger.url",
             };
             let message = match &error {

@@ -5,6 +5,7 @@
 
 mod client;
 mod tiles;
+mod witnessed;
 
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use aws_lc_rs::rand;
 use tokio::time::Instant;
 
 use self::client::{Answer, Client, Stream};
+use self::witnessed::Witnessed;
+pub use self::witnessed::{WitnessedError, WitnessedOptions};
 use crate::checkpoint::Checkpoint;
 use crate::entry::Entry;
 use crate::follow::{BARRIER_TIMEOUT, Clock, Feed, FollowOptions, Follower, Intake, SourceError};
@@ -38,6 +41,8 @@ pub struct RemoteOptions {
     pub url: String,
     /// Its key, as a vkey. Nothing that this key did not sign is believed.
     pub verifier_key: String,
+    /// Witnesses who must have seen what is shown here. `None`: the ledger's word and its published checkpoint.
+    pub witnessed: Option<WitnessedOptions>,
     /// What is kept, how long a miss waits, how long a hit counts.
     pub follow: FollowOptions,
 }
@@ -52,6 +57,7 @@ impl RemoteOptions {
         Self {
             url: url.into(),
             verifier_key: verifier_key.into(),
+            witnessed: None,
             follow: FollowOptions {
                 keep: Keep::Membership,
                 timeout: BARRIER_TIMEOUT,
@@ -62,7 +68,11 @@ impl RemoteOptions {
 
     /// Whether a ledger can be followed with these options, without asking it.
     pub fn check(&self) -> Result<(), RemoteError> {
-        self.parts().map(drop)
+        self.parts()?;
+        if let Some(options) = &self.witnessed {
+            witnessed::policy(options)?;
+        }
+        Ok(())
     }
 
     fn parts(&self) -> Result<(Verifier, Client), RemoteError> {
@@ -77,8 +87,13 @@ impl Follower {
     /// taken in, nothing can be told. See [`caught_up`](Self::caught_up).
     pub fn start_remote(options: &RemoteOptions, clock: Clock) -> Result<Self, RemoteError> {
         let (verifier, client) = options.parts()?;
+        let witnessed = match &options.witnessed {
+            Some(options) => Some(Witnessed::new(options, verifier.clone(), clock.clone())?),
+            None => None,
+        };
         let remote = Remote {
             client,
+            witnessed,
             replica: Replica::new(verifier),
             stream: None,
             frames: Frames::default(),
@@ -93,6 +108,7 @@ impl Follower {
 /// The feed of a remote ledger.
 struct Remote {
     client: Client,
+    witnessed: Option<Witnessed>,
     replica: Replica,
     stream: Option<Stream>,
     /// What came on the stream and is not taken in yet.
@@ -194,15 +210,27 @@ impl Remote {
     /// Compares the published checkpoint with what was proved. That none can be had is no contradiction.
     async fn compare(&mut self) -> Result<(), SourceError> {
         self.compared = Some(Instant::now());
-        match self.client.get("checkpoint").await {
-            Ok(Answer::Body(note)) => {
-                let checkpoint = Checkpoint::open(&note, self.replica.verifier());
-                let checkpoint = checkpoint.map_err(|_| SourceError::Unverified)?;
-                self.replica.public_checkpoint(&checkpoint)
-            }
-            Ok(Answer::TooFarBehind | Answer::NotFound) | Err(SourceError::Unavailable) => Ok(()),
+        let Some(witnessed) = &self.witnessed else {
+            return match self.client.get("checkpoint").await {
+                Ok(Answer::Body(note)) => {
+                    let checkpoint = Checkpoint::open(&note, self.replica.verifier());
+                    let checkpoint = checkpoint.map_err(|_| SourceError::Unverified)?;
+                    self.replica.public_checkpoint(&checkpoint)
+                }
+                Ok(Answer::TooFarBehind | Answer::NotFound) | Err(SourceError::Unavailable) => Ok(()),
+                Err(error) => Err(error),
+            };
+        };
+        let opened = match self.client.get(Witnessed::PATH).await {
+            Ok(Answer::Body(note)) => witnessed.open(&note),
+            Ok(_) => Err(SourceError::Unwitnessed),
             Err(error) => Err(error),
+        };
+        if opened.is_err() {
+            // Nothing is told on the strength of an older look.
+            self.compared = None;
         }
+        self.replica.public_checkpoint(&opened?)
     }
 
     async fn connect(&mut self, intake: &mut Intake) -> Result<(), SourceError> {
@@ -261,6 +289,9 @@ pub enum RemoteError {
     /// The verifier key is not one.
     #[error("the ledger's verifier key cannot be used")]
     Key(#[source] KeyError),
+    /// The witnesses' policy cannot be used.
+    #[error("the witnesses' policy cannot be used: {0}")]
+    Witnessed(#[from] WitnessedError),
     /// The HTTP client cannot be made.
     #[error("cannot prepare following the ledger")]
     Client(#[source] reqwest::Error),
@@ -274,6 +305,7 @@ impl RemoteError {
             Self::UrlInvalid => "ledger_url_invalid",
             Self::UrlInsecure => "ledger_url_insecure",
             Self::Key(error) => error.code(),
+            Self::Witnessed(error) => error.code(),
             Self::Client(_) => "ledger_client_unavailable",
         }
     }
@@ -285,6 +317,7 @@ impl RemoteError {
             Self::UrlInvalid => Some("the ledger's prefix, such as https://login.example/ledger"),
             Self::UrlInsecure => Some("use https, or a ledger on this machine"),
             Self::Key(error) => error.hint(),
+            Self::Witnessed(error) => error.hint(),
             Self::Client(_) => Some("check that the system's root certificates are installed"),
         }
     }

@@ -36,6 +36,9 @@ pub enum SourceError {
     /// It signs heads and publishes no checkpoints, so that nobody else can see what it shows here.
     #[error("the ledger does not publish what it shows its followers")]
     Unpublished,
+    /// The witnesses that are asked for have not cosigned what it publishes, or not lately.
+    #[error("the ledger's witnesses do not vouch for it")]
+    Unwitnessed,
     /// It has fewer entries than it had before.
     #[error("the ledger shrank: this is not the history followed so far")]
     RolledBack,
@@ -55,6 +58,7 @@ impl SourceError {
             Self::Unavailable => "ledger_unavailable",
             Self::Unverified => "ledger_unverified",
             Self::Unpublished => "ledger_unpublished",
+            Self::Unwitnessed => "ledger_unwitnessed",
             Self::RolledBack => "ledger_rolled_back",
             Self::Forked => "ledger_forked",
             Self::Unreadable => "ledger_entry_unreadable",
@@ -71,6 +75,7 @@ impl SourceError {
                 Some("compare the verifier key, then ask who stands between this gate and the ledger")
             }
             Self::Unreadable => Some("update this program to the ledger's release"),
+            Self::Unwitnessed => Some("look at the ledger's log: does it reach its witnesses?"),
             Self::Unpublished => Some("look at the ledger's log: its disk may be full"),
             Self::Stopped | Self::Unavailable => None,
         }
@@ -80,7 +85,7 @@ impl SourceError {
     pub(super) fn is_final(self) -> bool {
         match self {
             Self::Stopped | Self::RolledBack | Self::Forked | Self::Unreadable => true,
-            Self::Unavailable | Self::Unverified | Self::Unpublished => false,
+            Self::Unavailable | Self::Unverified | Self::Unpublished | Self::Unwitnessed => false,
         }
     }
 }

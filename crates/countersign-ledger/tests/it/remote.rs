@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use countersign_ledger::follow::Clock;
 use countersign_ledger::http::router;
-use countersign_ledger::remote::RemoteOptions;
-use countersign_ledger::{Follower, Ledger, Provenance};
+use countersign_ledger::policy::Policy;
+use countersign_ledger::remote::{RemoteOptions, WitnessedOptions};
+use countersign_ledger::witness::{
+    Answer, Refusal, Submitter, SubmitterOptions, Transport, TransportError, Witness,
+};
+use countersign_ledger::{Cosigner, Follower, Ledger, Provenance};
 use tokio::net::TcpListener;
 
 use self::proxy::{Mode, Proxy};
@@ -288,4 +292,78 @@ async fn nothing_is_believed_under_another_key() {
     let follower = Follower::start_remote(&options, now()).unwrap();
     check(&follower, 3, "cannot_tell").await;
     assert_eq!(follower.applied(), 0);
+}
+
+/// The ledger's witness, without a network between them.
+struct Beside(Witness);
+
+impl Transport for Beside {
+    async fn add_checkpoint(&self, _prefix: &str, body: Vec<u8>) -> Result<Answer, TransportError> {
+        Ok(match self.0.add_checkpoint(&body, 5_000) {
+            Ok(lines) => Answer {
+                status: 200,
+                body: lines.into_bytes(),
+            },
+            Err(Refusal::Conflict { size }) => Answer {
+                status: 409,
+                body: format!("{size}\n").into_bytes(),
+            },
+            Err(refusal) => Answer {
+                status: refusal.status(),
+                body: Vec::new(),
+            },
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_that_asks_for_witnesses_believes_nothing_without_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let Served { ledger, address } = serve(&directory.path().join("ledger")).await;
+    append_all(&ledger, 0, 300).await;
+    let witness = Cosigner::ed25519("w.example", &[3; 32]).unwrap();
+    let text = format!("witness w {} https://w.example\nquorum w\n", witness.verifier());
+    let policy = directory.path().join("policy");
+    #[allow(clippy::disallowed_methods, reason = "a file of the test")]
+    std::fs::write(&policy, &text).unwrap();
+    let asking = |now: u64| {
+        let options = RemoteOptions {
+            witnessed: Some(WitnessedOptions {
+                policy: policy.clone(),
+                age_max: Duration::from_secs(60),
+            }),
+            ..options(&address, &ledger)
+        };
+        Follower::start_remote(&options, clock(now)).unwrap()
+    };
+    let follower = asking(5_000);
+    for _ in 0..3 {
+        check(&follower, 9_999, "cannot_tell").await;
+    }
+
+    let logs = Policy::parse(format!("log {}\nquorum none\n", ledger.verifier_key()).as_bytes()).unwrap();
+    let state = directory.path().join("witness");
+    let beside = Beside(Witness::open(&state, &logs, vec![witness]).unwrap());
+    let submitting = SubmitterOptions {
+        interval: Duration::from_millis(20),
+        ..SubmitterOptions::new(Policy::parse(text.as_bytes()).unwrap())
+    };
+    let _submitter = Submitter::start(ledger.clone(), submitting, beside);
+    eventually(&follower, 9_999, "not_recorded").await;
+    check(&follower, 299, "recorded").await;
+
+    // What was cosigned is too old by then.
+    let later = asking(5_100);
+    check(&later, 9_999, "cannot_tell").await;
+    // A policy that asks for nothing is a mistake, not a policy.
+    #[allow(clippy::disallowed_methods, reason = "a file of the test")]
+    std::fs::write(&policy, text.replace("quorum w", "quorum none")).unwrap();
+    let options = RemoteOptions {
+        witnessed: Some(WitnessedOptions {
+            policy,
+            age_max: Duration::from_secs(60),
+        }),
+        ..options(&address, &ledger)
+    };
+    assert_eq!(options.check().unwrap_err().code(), "policy_quorum_none");
 }
