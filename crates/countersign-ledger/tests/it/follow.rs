@@ -10,7 +10,7 @@ use countersign_ledger::follow::{Source, SourceError};
 use countersign_ledger::{Entry, FollowOptions, Follower, Keep, Provenance, Shown};
 use tokio::sync::watch;
 
-use crate::support::{EXPIRES_AT, KEY, append_all, clock, fingerprint, issuance, open};
+use crate::support::{EXPIRES_AT, KEY, append_all, clock, fingerprint, issuance, make_ready, open};
 
 /// A ledger of numbered issuances whose answers the test decides.
 #[derive(Clone)]
@@ -206,7 +206,8 @@ async fn a_hit_counts_only_while_the_ledger_is_heard() {
 async fn denials_of_every_kind_are_heard() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = open(directory.path()).unwrap();
-    append_all(&ledger, 0, 4).await;
+    make_ready(&ledger).await;
+    append_all(&ledger, 10, 14).await;
     let follower = Follower::start(ledger.clone(), clock(5_000)).await;
     let deny = async |denied: Denied| {
         let draft = DenialDraft {
@@ -216,12 +217,12 @@ async fn denials_of_every_kind_are_heard() {
         };
         ledger.append(draft).await.unwrap();
     };
-    deny(Denied::Token(fingerprint(1))).await;
-    deny(Denied::Lineage(fingerprint(2))).await;
+    deny(Denied::Token(fingerprint(11))).await;
+    deny(Denied::Lineage(fingerprint(12))).await;
     // A hit asks nobody; the barrier of a miss brings what is new, the denials too.
     let miss = follower.provenance(&fingerprint(99), EXPIRES_AT).await;
     assert_eq!(miss, Provenance::NotRecorded);
-    for (number, expect) in [(0, "recorded"), (1, "denied"), (2, "denied"), (3, "recorded")] {
+    for (number, expect) in [(10, "recorded"), (11, "denied"), (12, "denied"), (13, "recorded")] {
         let answer = follower.provenance(&fingerprint(number), EXPIRES_AT).await;
         assert_eq!(answer.as_str(), expect, "{number}");
     }
