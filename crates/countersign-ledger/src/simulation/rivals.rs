@@ -43,17 +43,7 @@ struct History {
 
 /// One seeded history; the first broken promise, if any.
 pub(super) fn run(seed: u64) -> Result<(), String> {
-    let mut history = History {
-        store: SimStore::new(seed),
-        clock: SimClock::default(),
-        random: Random(!seed),
-        lives: [None, None],
-        acknowledged: BTreeMap::new(),
-        attempted: BTreeSet::new(),
-        signed: BTreeMap::new(),
-        next: 0,
-    };
-    history.clock.set(1_000_000);
+    let mut history = History::new(seed);
     let steps = 4 + history.random.below(24);
     for _ in 0..steps {
         history.step()?;
@@ -62,7 +52,58 @@ pub(super) fn run(seed: u64) -> Result<(), String> {
     history.check()
 }
 
+/// A death at each operation of a process, with each thing that may have become of that operation.
+#[test]
+fn a_death_at_every_single_operation_is_survived() {
+    let mut operations = 0;
+    let mut reached = true;
+    while reached {
+        operations += 1;
+        reached = false;
+        for seed in 0..6 {
+            let mut history = History::new(seed);
+            history.store.calm();
+            history.live_until(operations);
+            reached |= history.lives[0].is_none();
+            history
+                .check()
+                .unwrap_or_else(|broken| panic!("seed {seed}, operation {operations}: {broken}"));
+        }
+    }
+    assert!(operations > 60, "the script has {operations} operations");
+}
+
 impl History {
+    fn new(seed: u64) -> Self {
+        let history = Self {
+            store: SimStore::new(seed),
+            clock: SimClock::default(),
+            random: Random(!seed),
+            lives: [None, None],
+            acknowledged: BTreeMap::new(),
+            attempted: BTreeSet::new(),
+            signed: BTreeMap::new(),
+            next: 0,
+        };
+        history.clock.set(1_000_000);
+        history
+    }
+
+    /// Appends, publishes and removes, in a process that dies at its operation number `dies_at`.
+    fn live_until(&mut self, dies_at: u64) {
+        self.begin_until(0, dies_at).unwrap();
+        for _ in 0..12 {
+            self.append(0).unwrap();
+            self.publish(0).unwrap();
+            self.keep(0).unwrap();
+            self.clock.advance(RETENTION_MIN);
+            if self.lives[0].as_ref().is_none_or(|life| life.process.is_dead()) {
+                self.lives[0] = None;
+                return;
+            }
+        }
+    }
+
     fn step(&mut self) -> Result<(), String> {
         let who = usize::from(self.random.below(3) == 0);
         self.pass_time();
@@ -96,6 +137,10 @@ impl History {
             0 => 1 + self.random.below(60),
             _ => u64::MAX,
         };
+        self.begin_until(who, dies_at)
+    }
+
+    fn begin_until(&mut self, who: usize, dies_at: u64) -> Result<(), String> {
         let process = self.store.process(dies_at);
         let opened = open(
             Arc::new(process.clone()),
