@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // loadCommand asks an authority for tokens, many at once, until it has so many, and fails if one request does, unless told
@@ -111,7 +112,8 @@ func (r *request) token() (string, error) {
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(r.client, r.secret)
-	answer, err := http.DefaultClient.Do(request)
+	client := http.Client{Timeout: 10 * time.Second}
+	answer, err := client.Do(request)
 	if err != nil {
 		return "", err
 	}

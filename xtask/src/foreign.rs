@@ -16,11 +16,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 
 use self::damage::{DAMAGES, Damage};
-use self::log::Log;
+pub(crate) use self::log::Log;
 use self::page::Row;
 use self::server::Authority;
-pub(crate) use self::tools::Tools;
-use self::tools::Verdict;
+pub(crate) use self::server::{fresh_folder, issuer};
+pub(crate) use self::tools::{Tools, Verdict, countersign};
 use self::witness::Make;
 use crate::process::{cargo, command, free_port, write};
 use crate::run::Run;
@@ -133,7 +133,7 @@ struct Site {
 
 impl Site {
     fn make(tools: &Tools) -> Result<(Self, String)> {
-        let folder = server::fresh_folder("log")?;
+        let folder = fresh_folder("log")?;
         let (data, copy) = (folder.join("data"), folder.join("copy"));
         let port = free_port()?;
         let mut authority = Authority::start(&data, &folder, port)?;

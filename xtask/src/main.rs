@@ -8,6 +8,7 @@ mod bench;
 mod corpus;
 mod deny;
 mod docs;
+mod faults;
 mod first_run;
 mod foreign;
 mod fuzz;
@@ -31,7 +32,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [AREA…] [--kills N]           run everything with the real components, or only some areas:
-                                     tidy lint rust deny fuzz peers foreign first-run model simulation stores crash
+                                     tidy lint rust deny fuzz peers foreign first-run model simulation stores
+                                     faults crash
   tidy [--json]                      the house rules
   docs [--check]                     write docs/configuration.md from the sources, or only compare
   corpus [--check|--peers]           write testdata/tokens and docs/corpus.md, or only compare;

@@ -121,6 +121,15 @@ impl Server {
         bail!("{} {ended} (port {port}): {}", self.name, words.trim());
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Asks it to stop; an error with its last words unless it ends well.
     pub(crate) fn end(mut self) -> Result<()> {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status();

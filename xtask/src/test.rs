@@ -6,7 +6,7 @@ use anyhow::Result;
 use crate::process::cargo;
 use crate::run::{Log, Run};
 use crate::tidy::manifests;
-use crate::{Usage, deny, first_run, foreign, fuzz, install, peers, stores, tidy, workspace};
+use crate::{Usage, deny, faults, first_run, foreign, fuzz, install, peers, stores, tidy, workspace};
 
 /// The order in which everything runs: what is quick and tells most comes first.
 const AREAS: &[(&str, Area)] = &[
@@ -21,6 +21,7 @@ const AREAS: &[(&str, Area)] = &[
     ("model", |run, _| model(run)),
     ("simulation", |run, _| simulation(run)),
     ("stores", |run, _| stores::run(run)),
+    ("faults", |run, _| faults::run(run)),
     ("crash", crash),
 ];
 

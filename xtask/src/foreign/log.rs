@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 #[derive(Debug, Clone)]
-pub(super) struct Log {
+pub(crate) struct Log {
     /// A folder or a URL.
-    pub(super) at: String,
-    pub(super) key: PathBuf,
+    pub(crate) at: String,
+    pub(crate) key: PathBuf,
 }
 
 impl Log {
-    pub(super) fn in_folder(folder: &Path) -> Self {
+    pub(crate) fn in_folder(folder: &Path) -> Self {
         Self {
             at: folder.display().to_string(),
             key: folder.join("key.vkey"),

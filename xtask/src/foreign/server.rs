@@ -39,15 +39,7 @@ impl Authority {
         }
         let mut server = Server::start("countersign", serve, folder)?;
         server.wait_for_port(port)?;
-        let up = wait_for(UP_MAX, || {
-            let text = std::fs::read_to_string(folder.join("countersign.out")).ok()?;
-            serde_json::from_str::<Value>(&text).ok()
-        });
-        let issuer = up
-            .as_ref()
-            .and_then(|it| it.get("issuers")?.get(1)?.as_str())
-            .context("serve lists no second issuer")?
-            .to_owned();
+        let issuer = issuer(&mut server, folder)?;
         Ok(Self {
             data: data.to_owned(),
             port,
@@ -96,8 +88,22 @@ impl Authority {
     }
 }
 
+/// The second issuer that the server in this folder says it has. Not waited for once it has ended.
+pub(crate) fn issuer(server: &mut Server, folder: &Path) -> Result<String> {
+    let up = wait_for(UP_MAX, || {
+        let running = server.is_running();
+        let text = std::fs::read_to_string(folder.join("countersign.out")).ok()?;
+        let up = serde_json::from_str::<Value>(&text).ok();
+        (up.is_some() || !running).then_some(up)
+    });
+    let issuer = up
+        .as_ref()
+        .and_then(|it| it.as_ref()?.get("issuers")?.get(1)?.as_str());
+    Ok(issuer.context("serve lists no second issuer")?.to_owned())
+}
+
 /// An empty folder below the target folder; it is left there to be looked at.
-pub(super) fn fresh_folder(name: &str) -> Result<PathBuf> {
+pub(crate) fn fresh_folder(name: &str) -> Result<PathBuf> {
     let folder = workspace::target_directory().join("xtask/foreign").join(name);
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;

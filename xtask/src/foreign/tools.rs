@@ -18,7 +18,7 @@ pub(super) const STRANGER: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqi
 
 /// What a verifier says of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Passes,
     /// With its words.
     Finds(String),
@@ -85,7 +85,7 @@ impl Tools {
         verdict(&verifier.args(more).output()?)
     }
 
-    pub(super) fn fsck(&self, log: &Log) -> Result<Verdict> {
+    pub(crate) fn fsck(&self, log: &Log) -> Result<Verdict> {
         self.verifier("fsck", log, &[])
     }
 
@@ -96,7 +96,7 @@ impl Tools {
     }
 
     /// Our auditor.
-    pub(super) fn audit(&self, log: &Log, more: &[&str]) -> Result<Verdict> {
+    pub(crate) fn audit(&self, log: &Log, more: &[&str]) -> Result<Verdict> {
         let mut audit = limited(60, &self.countersign);
         audit.args(["ledger", "audit", &log.at, "--key"]).arg(&log.key);
         verdict(&audit.args(more).output()?)
@@ -190,7 +190,7 @@ impl Tools {
 }
 
 /// The program under test.
-pub(super) fn countersign() -> Command {
+pub(crate) fn countersign() -> Command {
     let program = workspace::target_directory().join("release/countersign");
     crate::process::command(&program.display().to_string())
 }

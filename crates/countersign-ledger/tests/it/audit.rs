@@ -178,6 +178,12 @@ async fn each_damage_has_its_finding() {
         "audit_tile_mismatch | tile/1/000.p/2: hash 1 ",
     );
     expect("tile/0/002.p/188", &cut, "audit_tile_length | tile/0/002.p/188");
+    let huge = |path: &Path| change(path, |bytes| bytes.resize(1 << 26, 7));
+    expect(
+        "tile/0/001",
+        &huge,
+        "audit_tile_length | tile/0/001: 8193 bytes instead of 8192",
+    );
     expect(
         "tile/entries/001",
         &remove,
