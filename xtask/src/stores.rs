@@ -20,7 +20,7 @@ const CREDENTIALS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SEC
 /// The audience of the demonstration's resource `mail`.
 const AUDIENCE: &str = "https://mail.example";
 /// From listening to the first answer, the first connection to the store included.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 /// The suite on each of the two.
 const TESTS: u32 = 2;
 
