@@ -380,6 +380,14 @@ pub enum OpenError {
         /// Entries that are there.
         head: u64,
     },
+    /// The signed checkpoint is so old that the batches after it have been removed.
+    #[error("the signed checkpoint, of {size} entries, is not the newest: the ledger has {head}")]
+    CheckpointOld {
+        /// The size that it signs.
+        size: u64,
+        /// Entries in the ledger.
+        head: u64,
+    },
     /// The store failed or did not answer.
     #[error(transparent)]
     Store(StoreError),
@@ -429,6 +437,7 @@ impl OpenError {
             Self::ChainBroken { .. } | Self::BatchBroken { .. } => "ledger_chain_broken",
             Self::EntriesMissing { .. } => "ledger_entries_missing",
             Self::RolledBack { .. } => "ledger_rolled_back",
+            Self::CheckpointOld { .. } => "ledger_checkpoint_old",
             Self::Store(error) => error.code(),
             Self::EntryUnreadable { .. } => "ledger_entry_unreadable",
             Self::Truncated { .. } => "ledger_truncated",
@@ -469,6 +478,7 @@ impl OpenError {
             Self::Truncated { .. } | Self::Rewritten { .. } | Self::RolledBack { .. } => {
                 "an older copy is never continued: restore all of the ledger, or open the next log number (a new origin)"
             }
+            Self::CheckpointOld { .. } => "put the newest checkpoint back: anybody who fetched it has it",
             Self::Store(error) => return error.hint(),
             Self::StorageFull => "free some space and start again; nothing was lost",
             Self::Io(_) => return None,

@@ -115,7 +115,8 @@ fn broken(batch: u64) -> OpenError {
     OpenError::BatchBroken { batch }
 }
 
-/// The batches end before the checkpoint does: an older copy of the store, or a part of it.
+/// The last signed batch is not there. Either the batches end before the checkpoint does: an older copy of the store, or
+/// a part of it. Or they begin after it: an older checkpoint was put back, for batches go only when they are long signed.
 fn truncated(
     store: &dyn Store,
     batches: &std::ops::Range<u64>,
@@ -126,6 +127,12 @@ fn truncated(
     if let Some(newest) = batches.end.checked_sub(1) {
         let bytes = store.read_batches(newest, 1)?;
         entries = Record::decode(&bytes).map_or(entries, |record| record.end_index());
+    }
+    if entries >= checkpoint.size {
+        return Err(OpenError::CheckpointOld {
+            size: checkpoint.size,
+            head: entries,
+        });
     }
     if !kept(Rule::RefuseRollback) {
         return Ok(Position {

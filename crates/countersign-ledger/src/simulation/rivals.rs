@@ -38,6 +38,8 @@ struct History {
     attempted: BTreeSet<Vec<u8>>,
     /// Roots that were served, by size.
     signed: BTreeMap<u64, Hash>,
+    /// The newest checkpoint that was served: those who fetched it still have it.
+    newest: Vec<u8>,
     next: u64,
 }
 
@@ -83,6 +85,7 @@ impl History {
             acknowledged: BTreeMap::new(),
             attempted: BTreeSet::new(),
             signed: BTreeMap::new(),
+            newest: Vec::new(),
             next: 0,
         };
         history.clock.set(1_000_000);
@@ -164,6 +167,10 @@ impl History {
                 Ok(())
             }
             Err(_) if process.is_dead() => Ok(()),
+            Err(OpenError::CheckpointOld { .. }) => {
+                self.put_checkpoint_back();
+                Ok(())
+            }
             Err(OpenError::StorageFull | OpenError::Store(StoreError::Unavailable(_)) | OpenError::Io(_)) => {
                 Ok(())
             }
@@ -208,10 +215,18 @@ impl History {
         match life.opened.publisher.publish() {
             Ok(()) => {}
             Err(error) if error.is_temporary() || life.process.is_dead() => return Ok(()),
+            // The other one has gone on and removed what this one has not published yet: it was replaced, and stops.
+            Err(_) if self.store.first_index() > life.opened.publisher.published() => {
+                life.over = true;
+                return Ok(());
+            }
             Err(error) => return Err(format!("does not publish: {error}")),
         }
         let note = life.opened.served.read().unwrap().clone();
         let checkpoint = Checkpoint::open(&note, signer().verifier()).map_err(|error| error.to_string())?;
+        if self.signed.keys().all(|size| *size <= checkpoint.size) {
+            self.newest = note.to_vec();
+        }
         let root = *self.signed.entry(checkpoint.size).or_insert(checkpoint.root);
         if root == checkpoint.root {
             Ok(())
@@ -232,15 +247,30 @@ impl History {
         }
     }
 
+    /// A delayed write of an older checkpoint took the newest one's place, in a store that lets it: the operator puts it
+    /// back.
+    fn put_checkpoint_back(&self) {
+        self.store.put_checkpoint(&self.newest);
+    }
+
     /// Opens once more, in peace, and compares with everything that was promised.
     fn check(&mut self) -> Result<(), String> {
         self.lives = [None, None];
-        let mut opened = open(
-            Arc::new(self.store.process(u64::MAX)),
-            &options(),
-            signer(),
-            Arc::new(self.clock.clone()),
-        )
+        let open_again = || {
+            open(
+                Arc::new(self.store.process(u64::MAX)),
+                &options(),
+                signer(),
+                Arc::new(self.clock.clone()),
+            )
+        };
+        let mut opened = match open_again() {
+            Err(OpenError::CheckpointOld { .. }) => {
+                self.put_checkpoint_back();
+                open_again()
+            }
+            opened => opened,
+        }
         .map_err(|error| format!("does not open: {} {error}", error.code()))?;
         let entries = contents(&opened).map_err(|error| format!("does not read: {error}"))?;
         for (index, entry) in &self.acknowledged {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::disk::Random;
 use crate::audit;
 use crate::record::{Prelude, Record, encode_record};
-use crate::store::{Batch, Create, File, Store, StoreError};
+use crate::store::{Batch, CHECKPOINT, Create, File, Store, StoreError};
 
 /// What all processes see.
 #[derive(Clone)]
@@ -96,6 +96,18 @@ impl SimStore {
     /// From now on the store forgets what was removed.
     pub(super) fn forget(&self) {
         self.lock().forgetful = true;
+    }
+
+    /// Index of the first entry in the oldest batch that is there.
+    pub(super) fn first_index(&self) -> u64 {
+        let state = self.lock();
+        let oldest = state.batches.first_key_value();
+        oldest.map_or(0, |(_, bytes)| Record::decode(bytes).unwrap().first_index)
+    }
+
+    pub(super) fn put_checkpoint(&self, note: &[u8]) {
+        let mut state = self.lock();
+        state.files.insert(CHECKPOINT.to_owned(), (0, note.to_vec()));
     }
 
     /// Changes a byte of a file, and the second time changes it back.
