@@ -330,7 +330,7 @@ async fn a_gate_that_asks_for_witnesses_believes_nothing_without_them() {
         let options = RemoteOptions {
             witnessed: Some(WitnessedOptions {
                 policy: policy.clone(),
-                age_max: Duration::from_secs(60),
+                age_max: Duration::from_mins(1),
             }),
             ..options(&address, &ledger)
         };
@@ -361,7 +361,7 @@ async fn a_gate_that_asks_for_witnesses_believes_nothing_without_them() {
     let options = RemoteOptions {
         witnessed: Some(WitnessedOptions {
             policy,
-            age_max: Duration::from_secs(60),
+            age_max: Duration::from_mins(1),
         }),
         ..options(&address, &ledger)
     };
