@@ -377,14 +377,23 @@ async fn a_ledger_brings_its_checkpoints_to_witnesses() {
     .await;
     append_all(&ledger, 5_000, 5_100).await;
     wait_until("it is published", || size(&ledger) == 1_000).await;
+    // Rounds follow each other: when the next one has cosigned, this one has kept what it could.
+    for count in 1_000..1_002 {
+        let expect = SubmitterStatus::Cosigned { size: count };
+        wait_until("the other cosigns", || {
+            submitter.status().get("w0") == Some(&expect)
+        })
+        .await;
+        append_all(&ledger, 5_000 + count, 5_001 + count).await;
+    }
     assert_eq!(witnessed(&ledger), Some(900));
     transport.hang.store(false, Ordering::SeqCst);
-    wait_until("it is witnessed", || witnessed(&ledger) == Some(1_000)).await;
+    wait_until("it is witnessed", || witnessed(&ledger) == Some(1_002)).await;
 
     drop(submitter);
     ledger.close();
     let ledger = open(&directory.path().join("a")).unwrap();
-    assert_eq!(witnessed(&ledger), Some(1_000), "kept across a restart");
+    assert_eq!(witnessed(&ledger), Some(1_002), "kept across a restart");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
