@@ -191,7 +191,63 @@ fn split(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::split;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// What the source makes of a server that gives this answer once.
+    fn answered(answer: Vec<u8>, path: &str) -> Result<Option<Vec<u8>>, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            // A client that has seen enough hangs up.
+            let _ = stream.write_all(&answer);
+        });
+        let source = HttpSource::new(&format!("http://{address}/log")).unwrap();
+        let read = source.read(path).map_err(|error| error.to_string());
+        server.join().unwrap();
+        read
+    }
+
+    fn ok(headers: &str, body: &[u8]) -> Vec<u8> {
+        let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{headers}\r\n");
+        [head.as_bytes(), body].concat()
+    }
+
+    #[test]
+    fn a_hostile_server_gets_no_further_than_the_longest_file() {
+        let tile = vec![7; TILE_BYTES_MAX];
+        assert_eq!(answered(ok("", &tile), "tile/0/000"), Ok(Some(tile)));
+        let endless = ok("", &vec![7; TILE_BYTES_MAX + 1]);
+        assert!(
+            answered(endless, "tile/0/000")
+                .unwrap_err()
+                .contains("longer than 8192")
+        );
+        let endless = ok("", &vec![7; NOTE_BYTES_MAX + 1]);
+        assert!(
+            answered(endless, "checkpoint")
+                .unwrap_err()
+                .contains("longer than")
+        );
+    }
+
+    #[test]
+    fn redirects_and_encodings_are_not_followed() {
+        let elsewhere = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
+        assert!(
+            answered(elsewhere.to_vec(), "checkpoint")
+                .unwrap_err()
+                .contains("302")
+        );
+        let packed = ok("Content-Encoding: gzip\r\n", b"bomb");
+        assert!(answered(packed, "tile/0/000").unwrap_err().contains("encoding"));
+        let none = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(answered(none.to_vec(), "tile/0/000"), Ok(None));
+    }
 
     #[test]
     fn a_bundle_splits_into_its_entries_or_not_at_all() {
