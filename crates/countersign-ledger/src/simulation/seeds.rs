@@ -70,10 +70,14 @@ fn seeds_that_found_something_stay_found() {
     }
 }
 
+/// Histories that break a rule seldom broken: one in some ten thousand has a rival that takes over, removes old batches and
+/// meets the number of a process that slept.
+const SEEDS_THAT_CATCH: [u64; 1] = [22_034];
+
 /// The histories above are worth something only if they notice a sequencer that breaks a rule.
 fn is_caught(rule: Rule, run: fn(u64) -> Result<(), String>) -> bool {
     without(rule, || {
-        (0..4_000).any(|seed| {
+        SEEDS_THAT_CATCH.into_iter().chain(0..4_000).any(|seed| {
             // A broken promise may also be noticed by an assertion on the way.
             let outcome = std::panic::catch_unwind(|| run(seed));
             outcome.is_err() || outcome.is_ok_and(|result| result.is_err())
