@@ -17,7 +17,8 @@
 //! - It knows nothing about tokens: it stores hashes, times and codes, nothing personal.
 //! - It never overwrites, deletes or reorders an entry, and it never runs on after a disk error.
 //! - It does not excuse a miss by the times inside a token: whoever forges the token writes those too.
-//! - It keeps to local disks; a network file system does not keep the promises it relies on.
+//! - On disks it keeps to local ones: a network file system does not keep the promises it relies on. Servers that do are
+//!   stores of their own ([`store`]).
 //!
 //! # How it works
 //!
@@ -30,7 +31,8 @@
 //!            tiles, checkpoint     issued set      recomputes everything
 //! ```
 //!
-//! The journal *is* the ledger: numbered, immutable batches. Everything else is a function of it and can be made again.
+//! Numbered, immutable batches *are* the ledger; everything else is a function of them. An old batch is removed when full
+//! bundles hold its entries.
 //! Formats, byte by byte: `docs/ledger-format.md`.
 //!
 //! # Example
