@@ -31,6 +31,8 @@ const EACH_MAX: usize = 12;
 /// Tokens asked for in a run.
 const TOKENS: u32 = 60;
 const CALLERS: u32 = 4;
+/// How long a disk may take to be filled while a server uses it.
+const FILL_MAX: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(run: &mut Run) {
     let mut tools = None;
@@ -329,8 +331,16 @@ impl Drop for Mounted {
 struct Ballast(PathBuf);
 
 impl Ballast {
-    /// Leaves so many bytes of the file system at this path.
+    /// Leaves so many bytes of the file system at this path. A server that runs there may take room meanwhile: what is
+    /// there is looked at again then.
     fn leave(at: &Path, bytes: u64) -> Result<Self> {
+        let path = at.join("ballast");
+        let fill = || Self::fill(at, &path, bytes).ok().filter(|filled| *filled);
+        wait_for(FILL_MAX, fill).with_context(|| format!("cannot fill {}", at.display()))?;
+        Ok(Self(path))
+    }
+
+    fn fill(at: &Path, path: &Path, bytes: u64) -> Result<bool> {
         let output = command("df")
             .args(["--output=avail", "-B1"])
             .arg(at)
@@ -342,12 +352,15 @@ impl Ballast {
             .nth(1)
             .and_then(|line| line.trim().parse().ok())
             .context("df says nothing")?;
-        let path = at.join("ballast");
         let size = available.saturating_sub(bytes);
         let mut allocate = command("fallocate");
-        allocate.args(["-l", &size.max(1).to_string()]).arg(&path);
-        ensure!(allocate.status()?.success(), "cannot fill {}", at.display());
-        Ok(Self(path))
+        allocate.args(["-l", &size.max(1).to_string()]).arg(path);
+        let filled = allocate.status()?.success();
+        if !filled {
+            // It may have taken a part.
+            let _ = std::fs::remove_file(path);
+        }
+        Ok(filled)
     }
 }
 
