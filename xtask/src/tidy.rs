@@ -8,6 +8,7 @@ mod calls;
 mod edges;
 mod examples;
 mod exemptions;
+mod ignored;
 mod links;
 pub(crate) mod manifests;
 mod pages;
@@ -93,6 +94,10 @@ const RULES: &[Rule] = &[
     Rule {
         name: "public items of countersign-token show an example",
         check: examples::complete,
+    },
+    Rule {
+        name: "an ignored test is run, and counted, by an area of `cargo xtask test`",
+        check: ignored::run_somewhere,
     },
     Rule {
         name: "allow and expect say why",
